@@ -1,0 +1,110 @@
+"""The one dial (`scale`) and where things lie: package resources, data sets, the user cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from slmkit.errors import InputError, unknown
+
+ScaleName = Literal["smoke", "laptop", "full", "gpu"]
+
+SOURCES = ("live", "recorded")  # recorded: every figure from data/results, no model call
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Every size that follows from the scale; a notebook parameter may override any single one."""
+
+    name: str
+    n_items: int  # items a category in a live evaluation; 0 means all
+    n_bootstrap: int  # resamples of an interval
+    n_simulations: int  # repetitions of a simulation or a coverage check
+    evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
+
+
+SCALES = {
+    "smoke": Scale("smoke", n_items=6, n_bootstrap=200, n_simulations=50, evidence=False),
+    "laptop": Scale("laptop", n_items=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
+    "full": Scale("full", n_items=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+    "gpu": Scale("gpu", n_items=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+}
+
+
+def scale(name: str) -> Scale:
+    """The sizes of a scale by name; raises InputError with the nearest name when there is none."""
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
+    return SCALES[name]
+
+
+def resource(relative: str) -> Path:
+    """A file or folder that travels with the package, e.g. `data/mini`: from the repository, or from the wheel.
+
+    Raises InputError when neither has it.
+    """
+    for base in filter(None, (root(), _PACKAGE / "resources")):
+        if (base / relative).exists():
+            return base / relative
+    raise InputError(f"{relative}: not part of this installation; reinstall slmkit or run it from a clone")
+
+
+def source(name: str) -> str:
+    """`name` if it says where results come from (`live` or `recorded`); else InputError with the nearest name."""
+    if name not in SOURCES:
+        raise unknown("source", name, SOURCES)
+    return name
+
+
+def root() -> Path | None:
+    """The repository that this package is run from, or None when it is installed from a wheel."""
+    return _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else None
+
+
+def outputs() -> Path:
+    """Where runs are written: `outputs/` in the repository, or in the working directory when installed."""
+    return (root() or Path.cwd()) / "outputs"
+
+
+def display(path: Path) -> str:
+    """A path as results name it: within the repository or a data folder, so that no machine's folders leak."""
+    path = path.resolve()
+    for base in filter(None, (root(), _PACKAGE / "resources", *data_folders())):
+        if path.is_relative_to(base.resolve()):
+            return str(path.relative_to(base.resolve()))
+    return path.name
+
+
+def cache() -> Path:
+    """The user cache of slmkit: `SLMKIT_CACHE`, or the platform's usual place."""
+    if folder := os.environ.get("SLMKIT_CACHE"):
+        return Path(folder).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "slmkit"
+
+
+def data_folders(data: str | Path | None = None) -> list[Path]:
+    """Where data sets are looked for, in order: `data` if given, else `SLMKIT_DATA` if set, else the user cache."""
+    given = data or os.environ.get("SLMKIT_DATA")
+    return [Path(given).expanduser()] if given else [cache() / "datasets"]
+
+
+def has_dataset(name: str, data: str | Path | None = None) -> bool:
+    """Whether data set `name` is at hand; raises InputError when a folder was named but is missing."""
+    for folder in data_folders(data):
+        if (data or os.environ.get("SLMKIT_DATA")) and not folder.is_dir():
+            raise InputError(f"data folder {folder} does not exist; unset SLMKIT_DATA or name a folder that does")
+        if (folder / name).is_dir():
+            return True
+    return False
+
+
+def dataset(name: str, data: str | Path | None = None) -> Path:
+    """Folder of data set `name`; raises InputError naming the command that gets it."""
+    if has_dataset(name, data):
+        return data_folders(data)[0] / name
+    raise InputError(f"data set {name!r} is not in {data_folders(data)[0]}; get it with `slmkit data pull {name}`")

@@ -1,0 +1,77 @@
+"""Reading and writing files so that a broken line is named and nothing half-written is left behind."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from slmkit.errors import InputError
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict]:
+    """Objects of a JSON-lines file (plain or `.gz`), in order.
+
+    Raises InputError naming the file and line of a line that is not a JSON object, or the file when it is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise InputError(f"{path}:{number}: not JSON ({error.msg}); mend or remove the line") from None
+                if not isinstance(row, dict):
+                    raise InputError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+                yield row
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); get the file again") from None
+
+
+def either(folder: Path, name: str) -> Path:
+    """`folder/name`, or its `.gz` twin when only that one is there."""
+    plain = folder / name
+    packed = folder / f"{name}.gz"
+    return packed if packed.is_file() and not plain.is_file() else plain
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write `text` to `path` in one step: a reader sees the old file or the new one, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_json(path: str | Path, value: object) -> Path:
+    """Write `value` as indented JSON, atomically; NaN and infinity are refused, since JSON has neither."""
+    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: str | Path, rows: Iterable[dict]) -> Path:
+    """Write one JSON object a line, atomically."""
+    return write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def sha256(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
