@@ -115,6 +115,20 @@ def sweep(
 
 
 @app.command()
+def record(
+    folder: Annotated[Path, typer.Argument(help="The folder of a scale, such as outputs/<run>/full.")],
+) -> None:
+    """Take a run's results over into data/results and bring the README's table up to date.
+
+    Example: slmkit record outputs/20260102-030405/full
+    """
+    from slmkit import results
+
+    typer.echo(f"{len(results.record(folder))} files")
+    typer.echo(results.update_readme())
+
+
+@app.command()
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Model references such as mini-2m or Qwen/Qwen3-1.7B.")],
     suite: Annotated[list[str], typer.Option(help="Suite such as bfcl or bfcl/simple_python; repeatable.")],
@@ -148,9 +162,9 @@ def evaluate(
         typer.echo()
         show(evaluation.compare(table, models[0], models[1:], margin=margin))
     if items:
-        from slmkit.files import write_text
+        from slmkit.files import write_csv
 
-        write_text(items, table.to_csv(index=False))
+        write_csv(items, table)
     save(rows, json)
 
 

@@ -107,4 +107,6 @@ def dataset(name: str, data: str | Path | None = None) -> Path:
     """Folder of data set `name`; raises InputError naming the command that gets it."""
     if has_dataset(name, data):
         return data_folders(data)[0] / name
-    raise InputError(f"data set {name!r} is not in {data_folders(data)[0]}; get it with `slmkit data pull {name}`")
+    folder = data_folders(data)[0]
+    into = f" --into {folder}" if data or os.environ.get("SLMKIT_DATA") else ""
+    raise InputError(f"data set {name!r} is not in {folder}; get it with `slmkit data pull {name}{into}`")

@@ -9,8 +9,12 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slmkit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict]:
@@ -45,20 +49,31 @@ def either(folder: Path, name: str) -> Path:
     return packed if packed.is_file() and not plain.is_file() else plain
 
 
-def write_text(path: str | Path, text: str) -> Path:
-    """Write `text` to `path` in one step: a reader sees the old file or the new one, never a part."""
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write `content` to `path` in one step: a reader sees the old file or the new one, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write text as UTF-8, atomically."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> Path:
+    """Write a table without its index, atomically; packed when the name ends in `.gz`, always to the same bytes."""
+    content = table.to_csv(index=False).encode("utf-8")
+    return write_bytes(path, gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
 
 
 def write_json(path: str | Path, value: object) -> Path:

@@ -55,28 +55,36 @@ class Run:
         """Whether models may be called."""
         return self.source == "live"
 
-    def table(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    def table(
+        self, name: str, compute: Callable[[], pd.DataFrame], needs: str = "", packed: bool = False
+    ) -> pd.DataFrame:
         """A result table: computed and written to `<name>.csv`, or taken from the committed results when recorded.
 
-        Either way it is read back from the file, so that both sources give the same types.
+        Where data set `needs` is not at hand, the committed table serves, with a note that says so. `packed` writes
+        `.csv.gz`, for a row an item. The table is always read back from the file, so that both sources give the same
+        types.
         """
         import pandas as pd
 
-        path = self.folder / f"{name}.csv"
-        if self.live:
-            files.write_text(path, compute().to_csv(index=False))
+        path = self.folder / (f"{name}.csv.gz" if packed else f"{name}.csv")
+        at_hand = not needs or config.has_dataset(needs, self.parameters.get("data"))
+        if self.live and not at_hand:
+            get = f"`slmkit data pull {needs}` gets it"
+            self.note(f"Table `{name}` is the recorded one, since data set `{needs}` is not at hand: {get}.")
+        if self.live and at_hand:
+            files.write_csv(path, compute())
         else:
-            recorded = config.resource(f"data/results/{self.notebook}") / f"{name}.csv"
+            recorded = config.resource(f"data/results/{self.notebook}") / path.name
             if not recorded.is_file():
                 raise InputError(f"{recorded}: no such recorded table; run with source='live' to compute it")
-            files.write_text(path, self.input(recorded).read_text(encoding="utf-8"))
-        return pd.read_csv(path, float_precision="round_trip")
+            files.write_bytes(path, self.input(recorded).read_bytes())
+        return pd.read_csv(path)
 
     def figure(self, name: str, figure: Figure, table: pd.DataFrame, caption: str) -> None:
         """Show a figure with its caption, and write it as SVG with its data as CSV beside it."""
         from IPython.display import SVG, Markdown, display
 
-        files.write_text(self.folder / f"{name}.csv", table.to_csv(index=False))
+        files.write_csv(self.folder / f"{name}.csv", table)
         picture = self.folder / f"{name}.svg"
         figure.savefig(picture, format="svg", metadata={"Date": None})
         self.figures.append({"name": name, "caption": caption})

@@ -28,7 +28,7 @@ h1{font-size:1.7rem;margin-bottom:.2rem}h2{margin-top:2.6rem;border-top:1px soli
 figcaption{font-size:.86rem;color:#555}.error{background:#fdecea;padding:.7rem 1rem;border-left:4px solid #a3260c}
 .note{background:#fff8e1;padding:.5rem 1rem}
 """
-_MARKS = {"holds": "✓ holds", "fails": "✗ fails", "conditional": "◐ conditional", "inconclusive": "? inconclusive",
+MARKS = {"holds": "✓ holds", "fails": "✗ fails", "conditional": "◐ conditional", "inconclusive": "? inconclusive",
           "not_testable": "– not testable"}  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def verdict_rows(verdicts: Sequence[dict[str, Any]]) -> str:
             f"<tr><td>{escape(verdict['claim_id'])}</td><td>{escape(verdict['statement'])}{condition}</td>"
             f"<td class=number>{estimate} {escape(verdict['unit'])}</td>"
             f"<td>{escape(verdict['rule'] or verdict['threshold'])}</td><td class=number>{verdict['n']:,}</td>"
-            f"<td class='outcome {outcome}'>{_MARKS[outcome]}</td></tr>"
+            f"<td class='outcome {outcome}'>{MARKS[outcome]}</td></tr>"
         )
     head = "<tr><th>claim</th><th>statement</th><th>estimate [95 %]</th><th>rule</th><th>n</th><th>verdict</th></tr>"
     return f"<table class=verdicts>{head}{''.join(rows)}</table>"

@@ -17,6 +17,7 @@ from slmkit.errors import InputError
 
 Rng = int | np.random.Generator
 Unit = Sequence[Any] | None
+Statistic = Callable[[np.ndarray], float]
 Ruling = Literal["non-inferior", "inferior", "inconclusive"]
 
 
@@ -27,9 +28,6 @@ class Estimate(NamedTuple):
     low: float
     high: float
     n: int
-
-
-Slope = Estimate
 
 
 class PairedDifference(NamedTuple):
@@ -65,14 +63,9 @@ def mean_interval(values: Any, unit: Unit = None, level: float = 0.95) -> Estima
 
 
 def bootstrap(
-    values: Any,
-    statistic: Callable[[np.ndarray], float] | None = None,
-    unit: Unit = None,
-    n_resamples: int = 2_000,
-    rng: Rng = 0,
-    level: float = 0.95,
+    values: Any, statistic: Statistic | None = None, unit: Unit = None, n_resamples: int = 2_000, rng: Rng = 0
 ) -> Estimate:
-    """A statistic (default: the mean) with its percentile interval, resampling whole units.
+    """A statistic (default: the mean) with its 95 % percentile interval, resampling whole units.
 
     `values` holds one item a row, in one column or several. The percentiles are moved outwards as the t
     quantile asks (Hesterberg 2015, "expanded percentile"); without that, few units are covered too seldom.
@@ -89,9 +82,10 @@ def bootstrap(
         replicates = [sums[draw].sum() / counts[draw].sum() for draw in draws]
     else:
         members = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
-        replicates = [statistic(values[np.concatenate([members[u] for u in draw])]) for draw in draws]
-    tail = float(special.ndtr(-np.sqrt(m / (m - 1)) * _t(level, m - 1)))
-    low, high = np.nanquantile(replicates, [tail, 1 - tail])
+        rows = (draw if m == len(values) else np.concatenate([members[u] for u in draw]) for draw in draws)
+        replicates = [statistic(values[row]) for row in rows]
+    tail = float(special.ndtr(-np.sqrt(m / (m - 1)) * _t(0.95, m - 1)))
+    low, high = np.nanquantile(replicates, [tail, 1 - tail], method="closest_observation")
     return Estimate(float(statistic(values)), float(low), float(high), len(values))
 
 
@@ -107,7 +101,7 @@ def paired_difference(
 ) -> PairedDifference:
     """Mean of a - b over the same items (a: the candidate, b: the reference), bootstrapped by unit, 95 %.
 
-    For right-or-wrong scores the interval counts one more unit won and one more lost (Bonett and Price 2012),
+    For right-or-wrong scores the interval counts one more item won and one more lost (Bonett and Price 2012),
     so that two models that never differ on ten items do not pass for equal. `n_to_settle`: items at which the
     verdict would fall with 80 % power, were difference and spread to stay. `p_mcnemar` is exact, and None for
     graded scores and for units of several items. InputError where a and b differ in length.
@@ -120,9 +114,7 @@ def paired_difference(
         if m == n:
             won, lost = (difference > 0).sum(), (difference < 0).sum()
             p_mcnemar = min(1.0, 2 * float(special.bdtr(min(won, lost), won + lost, 0.5)))
-        size = round(n / m)
-        difference = np.r_[difference, np.ones(size), -np.ones(size)]
-        index = np.r_[index, np.full(size, m), np.full(size, m + 1)]
+        difference, index = np.r_[difference, 1, -1], np.r_[index, m, m + 1]
     _, low, high, _ = bootstrap(difference, unit=index, n_resamples=n_resamples, rng=rng)
     low, high = min(low, mean), max(high, mean)
     if margin is not None:
@@ -137,7 +129,7 @@ def paired_difference(
 def ratio_interval(a: Any, b: Any, unit: Unit = None, n_resamples: int = 2_000, rng: Rng = 0) -> Estimate:
     """Mean of a over mean of b, paired by item, bootstrapped on the log; InputError unless both exceed 0."""
     a, b = _columns("a", a, "b", b, least=2)
-    if min(a.min(), b.min()) < 0 or not a.any() or not b.any():
+    if min(a.min(), b.min()) < 0 or not (a.any() and b.any()):
         raise InputError("ratio: expected amounts of 0 or more, and something in each column")
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample may miss every amount above 0
         found = bootstrap(np.c_[a, b], lambda rows: np.subtract(*np.log(rows.sum(0))), unit, n_resamples, rng)
@@ -177,7 +169,7 @@ def holm(p_values: Any) -> np.ndarray:
     return adjusted
 
 
-def slope_per_tenfold(size: Any, score: Any, unit: Unit = None, level: float = 0.95) -> Slope:
+def slope_per_tenfold(size: Any, score: Any, unit: Unit = None, level: float = 0.95) -> Estimate:
     """Least-squares slope of score on log10(size), in points of the score for each tenfold size.
 
     Errors are HC3 with n - 2 degrees of freedom; with `unit` (a family), cluster-robust with units - 1.
@@ -194,7 +186,7 @@ def slope_per_tenfold(size: Any, score: Any, unit: Unit = None, level: float = 0
         index, m = _units(unit, n)
         parts, df = np.bincount(index, parts) * np.sqrt(m / (m - 1) * (n - 1) / (n - 2)), m - 1
     half = _t(level, df) * float(np.sqrt((parts**2).sum()) / (x @ x))
-    return Slope(slope, slope - half, slope + half, n)
+    return Estimate(slope, slope - half, slope + half, n)
 
 
 def spearman(x: Any, y: Any, level: float = 0.95) -> Estimate:
@@ -206,9 +198,8 @@ def spearman(x: Any, y: Any, level: float = 0.95) -> Estimate:
         raise InputError("spearman: a column that does not vary cannot be ranked")
     n, r = len(x), float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
     most = 1 - 12 / (n**3 - n)
-    inner = float(np.clip(r, -most, most))
-    half = _z(level) * float(np.sqrt((1 + inner**2 / 2) / (n - 3)))
-    low, high = np.tanh([np.arctanh(inner) - half, np.arctanh(inner) + half])
+    z, half = np.arctanh(np.clip(r, -most, most)), _z(level) * np.sqrt((1 + min(r**2, most**2) / 2) / (n - 3))
+    low, high = np.tanh([z - half, z + half])
     return Estimate(r, min(r, float(low)), max(r, float(high)), n)
 
 
@@ -231,8 +222,7 @@ def _columns(name: str, values: Any, other: str, others: Any, least: int) -> tup
     return first, second
 
 
-def _units(unit: Unit, n: int) -> tuple[np.ndarray, int]:
-    """Index of each item's unit and the number of units; without `unit`, every item is its own."""
+def _units(unit: Unit, n: int) -> tuple[np.ndarray, int]:  # index of each item's unit, number of units
     if unit is None:
         return np.arange(n), n
     labels, index = np.unique([str(label) for label in unit], return_inverse=True)

@@ -61,4 +61,4 @@ class Tracker:
 
     def finish(self) -> None:
         """Close the run."""
-        self.run.finish(quiet=True)
+        self.run.finish()

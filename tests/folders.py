@@ -1,4 +1,4 @@
-"""Tiny model folders with random weights, saved to disk as a user's would be: config, weights, tokenizer, template."""
+"""Tiny model folders with random weights, saved to disk as a user's would be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 CALL, END, PAD = "<|call|>", "<|end|>", "<|pad|>"
 ROLES = ["<|system|>", "<|tools|>", "<|user|>", "<|assistant|>", "<|tool|>"]
 
-# The shape of a mini's template: tools as compact lines, calls as `<|call|>` and JSON, `<|end|>` after each turn.
+# The shape of a mini's template: tools as compact lines, calls as `<|call|>` and JSON, `<|end|>` after each
+# turn.
 TEMPLATE = """
 {%- if tools %}<|tools|>{% for tool in tools %}{{ tool.function.name }}(
 {%- for name in tool.function.parameters.properties %}{{ name }}{{ ", " if not loop.last }}{% endfor %})
@@ -21,13 +22,13 @@ TEMPLATE = """
 CORPUS = [
     'Set an alarm for 7:30 {"name": "set_alarm", "arguments": {"hour": 7, "minute": 30, "label": "work"}}',
     'What is the weather in Oslo? {"name": "get_weather", "arguments": {"city": "Oslo", "unit": "celsius"}}',
-    'Book a table {"name": "book_table", "arguments": {"people": 4, "outside": true, "notes": ["quiet", "window"]}}',
-    "I cannot do that with these tools. There is no function for it. The quick brown fox jumps over the lazy dog.",
+    'Book a table {"name": "book_table", "arguments": {"people": 4, "outside": true, "notes": ["quiet"]}}',
+    "I cannot do that with these tools. There is no function for it. A window by the sea.",
 ]
 
 
 def write_tokenizer(folder: str | Path, template: str | None = TEMPLATE, vocab_size: int = 512) -> object:
-    """Train a byte-level BPE tokenizer on a few lines and save it to `folder`; returns the transformers tokenizer."""
+    """Train a byte-level BPE tokenizer on a few lines, save it to `folder` and return it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -58,8 +59,8 @@ def write_model(
 ) -> Path:
     """Save a random-weight model of two layers to `folder` and return it.
 
-    `architecture` is "lfm2" or "llama". `spread` is the standard deviation of the weights: with the usual 0.02 every
-    token is as likely as any other, and a test of equal outputs would compare ties.
+    `architecture` is "lfm2" or "llama". `spread` is the standard deviation of the weights: with the usual
+    0.02 every token is as likely as any other, and a test of equal outputs would compare ties.
     """
     import torch
     from transformers import Lfm2Config, Lfm2ForCausalLM, LlamaConfig, LlamaForCausalLM

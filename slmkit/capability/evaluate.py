@@ -15,6 +15,7 @@ import pandas as pd
 from slmkit import models, stats
 from slmkit.capability import suites
 from slmkit.capability.suites.items import Item
+from slmkit.errors import InputError
 from slmkit.records import Reply
 
 PROBE_ITEMS = 4  # items that are run to estimate the time of the rest; recorded, so not paid for twice
@@ -120,10 +121,15 @@ def summary(table: pd.DataFrame, by: Sequence[str] = ("suite", "category")) -> l
 
 
 def paired(table: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """Items that both models were asked, one row each with columns `a` and `b` (1.0 where right)."""
+    """Items that both models were asked, one row each with columns `a` and `b` (1.0 where right).
+
+    Raises InputError when they have none in common.
+    """
     keys = ["suite", "category", "id", "schema", "wants"]
     wide = table.pivot_table(index=keys, columns="model", values="correct", aggfunc="first", observed=True)
-    wide = wide[[a, b]].dropna().astype(float)
+    wide = wide.reindex(columns=[a, b]).dropna().astype(float)
+    if wide.empty:
+        raise InputError(f"{a} and {b} have no item in common; evaluate both on the same suites")
     return wide.set_axis(["a", "b"], axis=1).reset_index()
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+# The one miss that is about words: nothing was to be called, nothing was, but the text decides wrongly.
+WRONG_REPLY = "wrong_reply"
 
 
 @dataclass(frozen=True)
 class Item:
     """One conversation to answer, with the tools on offer and what counts as right.
 
-    `messages` and `tools` are OpenAI chat shapes (tool parameters are JSON Schema). `wants` says which decision is
-    right: a call, no call, or any call; `gold` and `meta` hold what the suite's own `score` needs.
+    `messages` and `tools` are OpenAI chat shapes (tool parameters are JSON Schema). `wants` says which
+    decision is right: a call, no call, or any call; `gold` and `meta` hold what the suite's own `score`
+    needs. `meta["names"]` maps each offered tool name to the source's, and `meta["file"]` names the file the
+    item came from.
     """
 
     suite: str
@@ -22,3 +28,9 @@ class Item:
     wants: Literal["call", "no_call", "any_call"]
     gold: Any = None
     meta: dict[str, Any] = field(default_factory=dict)
+
+
+def rank(*parts: object) -> int:
+    """A number of 64 bits that depends on the parts alone: for choices that are the same on every machine."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big")

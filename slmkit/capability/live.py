@@ -1,0 +1,148 @@
+"""The live part of notebook 01: two models on the suites that are at hand, and the tables its figures need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from slmkit import config, stats
+from slmkit.capability import evaluate, suites
+from slmkit.capability.scoring import ERRORS
+
+if TYPE_CHECKING:
+    from slmkit.notebook import Run
+
+
+def _data(run: Run) -> Path | None:
+    return Path(run.parameters["data"]) if run.parameters["data"] else None
+
+
+def _models(run: Run) -> list[str]:
+    return list(dict.fromkeys([run.parameters["slm"], run.parameters["llm"]]))
+
+
+def present(run: Run) -> list[str]:
+    """The suites asked for that can be run now; each one left out is noted with the command that gets it."""
+    found = []
+    for spec in run.parameters["suites"]:
+        suite, _ = suites.resolve(spec)
+        if suite == "own" or config.has_dataset(suite, _data(run)):
+            found.append(spec)
+        elif run.live:
+            run.note(f"Suite `{suite}` is left out, its data is not at hand: `slmkit data pull {suite}` gets it.")
+    return found
+
+
+def preview(names: Sequence[str], run: Run) -> pd.DataFrame:
+    """One item of each suite: where it is from, what is asked, which tools are on offer, what is right."""
+    rows = []
+    for spec in names:
+        item = suites.load(spec, _data(run), limit=1, seed=run.seed)[0]
+        rows.append(
+            {
+                "suite": item.suite,
+                "licence": suites.licence(item.suite),
+                "metric": suites.metric(item.suite),
+                "asked": str(item.messages[-1]["content"])[:160],
+                "tools": ", ".join(tool["function"]["name"] for tool in item.tools)[:80],
+                "right": json.dumps(item.gold, ensure_ascii=False)[:120] if item.gold else item.wants,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def plan(names: Sequence[str], run: Run) -> pd.DataFrame:
+    """Before the run: items a category, what they can detect, about how many seconds they take."""
+    parameters = run.parameters
+    rows = evaluate.plan(
+        _models(run), names, data=_data(run), limit=limit(run), seed=run.seed, margin=parameters["margin"],
+        cache=run.folder / "calls",
+    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def limit(run: Run) -> int:
+    """Items a category: the parameter, or as the scale says; 0 for all."""
+    return run.parameters["n_items"] or run.scale.n_items
+
+
+def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
+    """A row for each model, item and decoding (free, and with the grammar of the offered tools)."""
+    where = {"data": _data(run), "limit": limit(run), "seed": run.seed, "cache": run.folder / "calls"}
+    tables = [evaluate.evaluate(_models(run), names, constrained=form, **where) for form in (False, True)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def differences(items: pd.DataFrame, run: Run, by: Sequence[str] = ("suite", "category")) -> pd.DataFrame:
+    """Paired difference of small minus large in each group, free decoding; empty where both are one model."""
+    small, large = run.parameters["slm"], run.parameters["llm"]
+    if small == large:
+        return pd.DataFrame()
+    rows = evaluate.compare(
+        items[~items["constrained"]], small, [large], run.parameters["margin"], by, run.scale.n_bootstrap, run.seed
+    )
+    return pd.DataFrame(rows)
+
+
+def splits(items: pd.DataFrame) -> pd.DataFrame:
+    """Scores by what the model was trained on (in schema, out of it) and by the right decision (call, no call)."""
+    free = items[~items["constrained"]]
+    decision = {"call": "call wanted", "any_call": "call wanted", "no_call": "no call wanted"}
+    schema = free["schema"].map({"in": "tools seen in training", "out": "tools never seen"})
+    wanted = free["wants"].map(decision)
+    tables = []
+    for split, labels in (("schema", schema.where(wanted == "call wanted")), ("decision", wanted)):
+        rows = evaluate.summary(free.assign(group=labels).dropna(subset="group"), by=("group",))
+        tables.append(pd.DataFrame(rows).assign(split=split))
+    return pd.concat(tables, ignore_index=True)
+
+
+def errors(items: pd.DataFrame) -> pd.DataFrame:
+    """What became of the items of each model and decoding: share of right ones and of each kind of miss."""
+    kind = items["error"].where(items["failed"].isna(), "failed").where(~items["correct"], "right")
+    counted = items.assign(outcome=kind).groupby(["model", "constrained", "outcome"]).size().rename("k").reset_index()
+    counted["n"] = counted.groupby(["model", "constrained"])["k"].transform("sum")
+    counted["share"] = counted["k"] / counted["n"]
+    order = {name: place for place, name in enumerate(("right", *ERRORS, "failed"))}
+    return counted.sort_values(["model", "constrained", "outcome"], key=lambda c: c.map(order).fillna(c) if c.name ==
+                               "outcome" else c).reset_index(drop=True)  # fmt: skip
+
+
+def speed(items: pd.DataFrame) -> pd.DataFrame:
+    """Per model and decoding: completion tokens a second over the run, latency and time to first token (medians, s)."""
+    rows = []
+    for (model, constrained), group in items[items["failed"].isna()].groupby(["model", "constrained"], sort=False):
+        timed = group.dropna(subset="seconds")
+        seconds = timed["seconds"].sum()
+        rows.append(
+            {
+                "model": model,
+                "constrained": constrained,
+                "n": len(timed),
+                "tokens_per_s": timed["completion_tokens"].sum() / seconds if seconds else None,
+                "calls_per_s": len(timed) / seconds if seconds else None,
+                "latency_p50_s": group["latency_s"].median(),
+                "latency_p95_s": group["latency_s"].quantile(0.95),
+                "ttft_p50_s": group["ttft_s"].median(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def grammar(items: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """What the grammar changes: paired difference of constrained minus free, by model and schema."""
+    rows = []
+    for (model, schema), group in items.groupby(["model", "schema"], sort=False):
+        wide = group.pivot_table(index=["suite", "category", "id"], columns="constrained", values="correct").dropna()
+        found = stats.paired_difference(
+            wide[True].astype(float), wide[False].astype(float), n_resamples=run.scale.n_bootstrap, rng=run.seed
+        )
+        rows.append(
+            {"model": model, "schema": schema, "n": found.n, "difference": found.difference,
+             "low": found.low, "high": found.high}
+        )  # fmt: skip
+    return pd.DataFrame(rows)

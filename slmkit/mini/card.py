@@ -1,0 +1,128 @@
+"""Model cards of the mini models: what they are, how they were made, what they score and where they fail.
+
+`python -m slmkit.mini.card mini-2m --run DIR` writes `data/mini/mini-2m/{scores.json,README.md}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from slmkit.config import resource
+from slmkit.errors import InputError
+from slmkit.files import sha256, write_json, write_text
+from slmkit.mini import catalog, exam
+from slmkit.mini.trainer import SIZES, Recipe
+
+HARDWARE = "a server processor core with AVX-512, float32"
+WHAT = {
+    "seen": "hand-written tools of the training set, new values",
+    "renamed": "the same tools under other names of tools and arguments",
+    "composed": "composed tools of the training set, new wordings and values",
+    "procedural": "invented tools that share words with the request",
+    "several": "two or three calls wanted at once, seen tools",
+    "held_out_tools": "tools never trained on, of domains that were",
+    "smart_home": "a whole domain never trained on",
+    "banking": "a whole domain never trained on",
+    "held_out_domain": "both unseen domains, mixed",
+    "no_tool": "no offered tool fits: no call is right",
+}
+
+
+def stage(run: str | Path, hardware: str = HARDWARE) -> dict[str, Any]:
+    """Steps, tokens and seconds of one run of `pretrain`, from its log; InputError when it has none."""
+    log = Path(run) / "log.jsonl"
+    if not log.is_file():
+        raise InputError(f"{log}: no such file; name the --out folder of a finished `slmkit mini train`")
+    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    return {key: last[key] for key in ("steps", "tokens", "seconds")} | {"hardware": hardware}
+
+
+def measure(folder: Path, stages: list[dict[str, Any]], n: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Scores on every evaluation set, and what training took: the form of `scores.json`."""
+    return {
+        "model": folder.name,
+        "weights_sha256": sha256(folder / "model.safetensors"),
+        "decoding": "greedy, free",
+        "metric": "exact match of name and all arguments",
+        "seed": seed,
+        "training": stages,
+        "scores": exam.exam(folder, n=n, seed=seed),
+    }
+
+
+def text(scores: dict[str, Any]) -> str:
+    """The model card as Markdown: `card.md` filled in."""
+    size, recipe, stages = SIZES[scores["model"]], Recipe(), scores["training"]
+    by_set = {row["set"]: row for row in scores["scores"]}
+    trained = catalog.training_tools(False) + catalog.training_tools(True)
+    pattern = resources.files("slmkit.mini").joinpath("card.md").read_text(encoding="utf-8")
+    return pattern.format(
+        name=scores["model"],
+        layers=size.layers,
+        hidden=size.hidden,
+        heads=size.heads,
+        feed_forward=size.feed_forward,
+        longest=recipe.longest,
+        refusal=catalog.read("language")["refusal"],
+        hand=len(catalog.training_tools(False)),
+        composed=len(catalog.training_tools(True)),
+        domains=len({tool.domain for tool in trained}),
+        held_domains=" and ".join(f"`{domain}`" for domain in catalog.held_out_domains()),
+        held_tools=len(catalog.held_out_tools()),
+        muon_lr=recipe.muon_lr,
+        adamw_lr=recipe.adamw_lr,
+        batch_tokens=recipe.batch_tokens,
+        first=recipe.weights.first,
+        prompt=recipe.weights.prompt,
+        easy=recipe.easy,
+        stages="\n".join(_stage_line(number, row) for number, row in enumerate(stages, 1)),
+        tokens=sum(row["tokens"] for row in stages) / 1e6,
+        minutes=sum(row["seconds"] for row in stages) / 60,
+        scores="\n".join(_score_line(row) for row in scores["scores"]),
+        called=by_set["seen"]["made_a_call"],
+        **{
+            name: by_set[name]["exact_match"]
+            for name in ("held_out_tools", "smart_home", "banking", "no_tool")
+        },
+    )
+
+
+def _stage_line(number: int, row: dict[str, Any]) -> str:
+    amount = f"{row['steps']:,} steps, {row['tokens'] / 1e6:.1f} million tokens, {row['seconds']:,.0f} s"
+    return f"* stage {number}: {amount} on {row['hardware']}"
+
+
+def _score_line(row: dict[str, Any]) -> str:
+    interval = f"**{row['exact_match']:.1%}** [{row['low']:.1%}, {row['high']:.1%}]"
+    rest = f"{row['right_name']:.1%} | {row['valid_json']:.1%}"
+    return f"| `{row['set']}` | {WHAT[row['set']]} | {row['n']} | {interval} | {rest} |"
+
+
+def write(name: str, runs: Iterable[str | Path], n: int = 1000, hardware: str = HARDWARE) -> Path:
+    """Measure `data/mini/NAME`, trained in `runs`; write its `scores.json` and `README.md`."""
+    folder = resource(f"data/mini/{name}")
+    scores = measure(folder, [stage(run, hardware) for run in runs], n)
+    write_json(folder / "scores.json", scores)
+    write_text(folder / "README.md", text(scores))
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument(
+        "--run", action="append", required=True, help="a run's --out folder; once for each stage"
+    )
+    parser.add_argument("--hardware", default=HARDWARE)
+    parser.add_argument("--n", type=int, default=1000)
+    given = parser.parse_args()
+    print(write(given.model, given.run, given.n, given.hardware))
+
+
+if __name__ == "__main__":
+    main()

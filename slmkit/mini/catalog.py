@@ -1,0 +1,182 @@
+"""The tools of the corpus as data: read from `data/mini/corpus/`, split into training and held out.
+
+A tool is either written by hand (a name, a description, phrasings with slots) or composed (a verb and a noun
+from synonym sets, arguments with the words that introduce them).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slmkit import config
+from slmkit.errors import InputError
+
+_SMALL_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "for",
+        "from",
+        "how",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "one",
+        "or",
+        "that",
+        "the",
+        "their",
+        "to",
+        "two",
+        "what",
+        "which",
+        "with",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Arg:
+    """One argument: its names (the first is canonical), what fills it, and the words that introduce it."""
+
+    names: tuple[str, ...]
+    kind: str  # a value pool, or `enum`, `bool`, `list`
+    options: tuple[
+        str, ...
+    ] = ()  # enum: values; bool: phrase if true, phrase if false; list: the pool of its items
+    required: bool = True
+    links: tuple[str, ...] = ()  # `$` stands for the value
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool of the catalogue; composed tools have verbs and nouns, hand-written ones have phrasings."""
+
+    domain: str
+    name: str
+    about: str
+    args: tuple[Arg, ...]
+    phrasings: tuple[str, ...] = ()
+    verb: str = ""
+    nouns: tuple[str, ...] = ()
+
+    def words(self) -> frozenset[str]:
+        """Content words of name and description, for the near-duplicate check."""
+        found = re.findall(
+            r"[a-z]+", f"{self.name} {self.about} {' '.join(self.nouns)}".lower().replace("_", " ")
+        )
+        return frozenset(word.removesuffix("s") for word in found) - _SMALL_WORDS
+
+
+def content_words(noun: str) -> list[str]:
+    """Words of a noun phrase that a tool's name keeps: `area of a triangle` gives area, triangle."""
+    return [word for word in re.findall(r"[a-z0-9]+", noun.lower()) if word not in _SMALL_WORDS]
+
+
+def _argument(name: str, text: str) -> Arg:
+    kind, *links = [part.strip() for part in text.split(";")]
+    required = not kind.startswith("opt ")
+    head, _, rest = kind.removeprefix("opt ").partition(" ")
+    return Arg(
+        tuple(name.split("/")),
+        head,
+        tuple(part.strip() for part in rest.split(",") if part),
+        required,
+        tuple(links),
+    )
+
+
+def _tool(domain: str, row: dict[str, Any]) -> Tool:
+    args = tuple(_argument(name, text) for name, text in row["with"].items())
+    if "say" in row:
+        return Tool(domain, row["name"], row["about"], args, phrasings=tuple(row["say"]))
+    nouns = tuple(row["it"])
+    name = row.get("as") or "_".join([row["do"], *content_words(nouns[0])])
+    return Tool(domain, name, f"{row['do'].capitalize()} {nouns[0]}", args, verb=row["do"], nouns=nouns)
+
+
+def folder() -> Path:
+    return config.resource("data/mini/corpus")
+
+
+@cache
+def read(name: str) -> Any:
+    """One data file of the corpus by name, e.g. `language`; InputError names it when it is not YAML."""
+    path = folder() / f"{name}.yaml"
+    try:
+        return yaml.load(
+            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML ({error})") from None
+
+
+@cache
+def catalog() -> tuple[Tool, ...]:
+    """Every tool, in the order of the files."""
+    rows = []
+    for path in sorted((folder() / "tools").glob("*.yaml")):
+        for domain, tools in read(f"tools/{path.stem}").items():
+            for row in tools:
+                try:
+                    rows.append(_tool(domain, row))
+                except (KeyError, AttributeError, TypeError) as error:
+                    raise InputError(f"{path}: domain {domain}: bad tool {row!r} ({error})") from None
+    return tuple(rows)
+
+
+@cache
+def held_out_domains() -> tuple[str, ...]:
+    return tuple(read("held_out")["domains"])
+
+
+@cache
+def held_out_tools() -> tuple[Tool, ...]:
+    """Single tools that never enter training although their domain does."""
+    names = set(read("held_out")["tools"])
+    return tuple(tool for tool in catalog() if tool.name in names)
+
+
+@cache
+def domain(name: str) -> tuple[Tool, ...]:
+    return tuple(tool for tool in catalog() if tool.domain == name)
+
+
+@cache
+def training_tools(composed: bool) -> tuple[Tool, ...]:
+    """Tools of the training stream: hand-written (`composed=False`) or composed."""
+    held = set(held_out_tools())
+    return tuple(
+        tool
+        for tool in catalog()
+        if tool.domain not in held_out_domains() and tool not in held and bool(tool.verb) == composed
+    )
+
+
+def near_duplicates(limit: float = 0.6) -> list[tuple[str, str, float]]:
+    """(training tool, held-out tool, Jaccard overlap of content words) where that is at least `limit`."""
+    held = [*held_out_tools(), *(tool for name in held_out_domains() for tool in domain(name))]
+    pairs = []
+    for tool in training_tools(False) + training_tools(True):
+        for other in held:
+            shared, all_words = tool.words() & other.words(), tool.words() | other.words()
+            if tool.name == other.name or tool.about == other.about or len(shared) / len(all_words) >= limit:
+                pairs.append((tool.name, other.name, len(shared) / len(all_words)))
+    return pairs

@@ -1,0 +1,142 @@
+"""One conversation over a choice of tools: who is offered, what is asked, what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from slmkit.mini import requests, values
+from slmkit.mini.catalog import Tool
+from slmkit.mini.offers import Offer, language
+
+Conversation = dict[str, Any]  # {"tools": [...], "messages": [...]}
+Message = dict[str, Any]
+View = Callable[[Tool], Offer]  # how a tool is offered in this conversation
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a conversation is and how often its turns want no call, or several."""
+
+    tools: tuple[int, int]
+    turns: tuple[int, int]
+    no_call: float = 0.2
+    several: float = 0.06
+    verbose: float = 0.12
+
+
+def sample(tools: Sequence[Tool], count: int, rng: Random) -> list[Tool]:
+    """`count` different tools, about half of them from one domain, so that neighbours must be told apart."""
+    first = rng.choice(tools)
+    near = [tool for tool in tools if tool.domain == first.domain and tool is not first]
+    chosen = [first]
+    while len(chosen) < min(count, len(tools)):
+        tool = rng.choice(near if near and rng.random() < 0.5 else tools)
+        if all(tool.name != other.name for other in chosen):
+            chosen.append(tool)
+            near = [other for other in near if other is not tool]
+        elif len({other.name for other in tools}) <= len(chosen):
+            break
+    return chosen
+
+
+def _distinct(views: list[Offer], rng: Random) -> list[Offer]:
+    """Offers whose names differ, as an API demands."""
+    taken: set[str] = set()
+    for view in views:
+        while view.name in taken:
+            view.schema["function"]["name"] += "_" + values.draw("made", rng)
+        taken.add(view.name)
+    return views
+
+
+def talk(rng: Random, shape: Shape, pool: Sequence[Tool], view: View) -> Conversation:
+    """A conversation over tools of `pool`: some are offered, the others are what nobody here can do."""
+    count = rng.randint(*shape.tools)
+    chosen = sample(pool, count, rng)
+    views = _distinct([view(tool) for tool in chosen], rng)
+    offered = list(views)
+    rng.shuffle(offered)
+    messages: list[dict[str, Any]] = []
+    if rng.random() < 0.12:
+        messages.append({"role": "system", "content": values.fill(rng.choice(language()["systems"]), rng)})
+    for _ in range(rng.randint(*shape.turns)):
+        messages += turn(rng, shape, views, pool, view)
+    return {"tools": [offer.schema for offer in offered], "messages": messages}
+
+
+def turn(
+    rng: Random, shape: Shape, views: list[Offer], pool: Sequence[Tool], view: View
+) -> list[dict[str, Any]]:
+    if rng.random() < shape.no_call:
+        return [
+            user(_unanswerable(rng, views, pool, view)),
+            {"role": "assistant", "content": language()["refusal"]},
+        ]
+    if rng.random() < shape.several:
+        text, wanted = requests.several([rng.choice(views) for _ in range(rng.choice((2, 2, 3)))], rng)
+    else:
+        text, call = requests.ask(rng.choice(views), rng)
+        wanted = [call]
+    turn = [user(text), calls(wanted)]
+    if len(wanted) == 1 and rng.random() < 0.05:
+        turn += [{"role": "tool", "content": '{"status": "ok"}'}, {"role": "assistant", "content": "Done."}]
+    return turn
+
+
+def _unanswerable(rng: Random, views: list[Offer], pool: Sequence[Tool], view: View) -> str:
+    """A request that no offered tool can meet: small talk, a neighbour that is not offered, or a stranger."""
+    offered = {offer.tool.name for offer in views}
+    domains = {offer.tool.domain for offer in views}
+    others = [tool for tool in pool if tool.name not in offered]
+    draw = rng.random()
+    if draw < 0.12 or not others:
+        return requests.small_talk(rng)
+    near = [tool for tool in others if tool.domain in domains]
+    far = [tool for tool in others if tool.domain not in domains]
+    chosen = near if (draw < 0.45 and near) or not far else far
+    return requests.ask(view(rng.choice(chosen)), rng)[0]
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def calls(wanted: list[requests.Call]) -> dict[str, Any]:
+    """An assistant message that makes these calls."""
+    return {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": call} for call in wanted],
+    }
+
+
+def without_a_tool(made: Conversation, rng: Random) -> Conversation | None:
+    """The conversation without one tool that it calls: those turns want a refusal. None if impossible."""
+    called = {
+        message["tool_calls"][0]["function"]["name"]
+        for message in made["messages"]
+        if len(message.get("tool_calls", ())) == 1
+    }
+    mixed = {
+        call["function"]["name"] for message in made["messages"] for call in message.get("tool_calls", ())[1:]
+    }
+    mixed |= {
+        m["tool_calls"][0]["function"]["name"] for m in made["messages"] if len(m.get("tool_calls", ())) > 1
+    }
+    if len(made["tools"]) < 2 or not (names := sorted(called - mixed)):
+        return None
+    gone, messages, after = rng.choice(names), [], False
+    for message in made["messages"]:
+        after = after and message["role"] != "user"
+        if any(call["function"]["name"] == gone for call in message.get("tool_calls", ())):
+            messages.append({"role": "assistant", "content": language()["refusal"]})
+            after = True
+        elif not after:  # a tool result and what is said about it go with the call
+            messages.append(message)
+    return {
+        "tools": [tool for tool in made["tools"] if tool["function"]["name"] != gone],
+        "messages": messages,
+    }

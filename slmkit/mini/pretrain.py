@@ -1,0 +1,87 @@
+"""Pre-training of the mini models from scratch on a processor core: LFM2 blocks, Muon and AdamW.
+
+`python -m slmkit.mini.pretrain --model mini-2m --minutes 30 --threads 1 --out DIR`. A run is fixed by its
+seed and number of steps; `--minutes` only picks that number from the pace of the first steps. A killed run
+resumes from DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slmkit import allocator
+from slmkit.errors import InputError, unknown
+from slmkit.mini import tokenizer as tokenizers
+from slmkit.mini.trainer import SIZES, Recipe, Trainer, replace_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def pretrain(
+    model: str,
+    out: str | Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    recipe: Recipe | None = None,
+    start_from: str | Path | None = None,
+    checkpoint_minutes: float = 5.0,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    stop_after: int | None = None,
+) -> Path:
+    """Train a mini model and return its folder `out/model` (bf16 safetensors, tokenizer, template).
+
+    Give `minutes` or `steps`. `start_from` is a model folder to train on from (a further stage). `stop_after`
+    ends after so many steps with a checkpoint, as an interruption would. Raises InputError for an unknown
+    model, a missing budget, or a folder that holds another run.
+    """
+    if not minutes and not steps:
+        raise InputError("pretrain: give --minutes or --steps")
+    if model not in SIZES:
+        raise unknown("mini model", model, SIZES)
+    allocator.tune()
+    import torch
+
+    torch.set_num_threads(threads)
+    recipe, out = recipe or Recipe(), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if tokenizer is None:
+        tokenizer = tokenizers.load(start_from) if start_from else _tokenizer(out)
+    trainer = Trainer(model, tokenizer, recipe, seed, start_from)
+    identity = {"model": model, "seed": seed, "recipe": asdict(recipe)}
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.is_file():
+        trainer.restore(checkpoint, identity)
+    if steps:
+        trainer.steps = steps
+    trainer.run(out, identity, minutes, checkpoint_minutes, stop_after)
+    return out / "model"
+
+
+def _tokenizer(out: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of an earlier start of the same run, else a new one."""
+    if not (out / "tokenizer").is_dir():
+        replace_folder(out / "tokenizer", tokenizers.build().save_pretrained)
+    return tokenizers.load(out / "tokenizer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini-2m")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start-from")
+    parser.add_argument("--out", required=True)
+    given = parser.parse_args()
+    print(pretrain(**vars(given)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""A transformers model in this process: any hub id or folder with a chat template.
+
+Times: `latency_s` and `ttft_s` of a reply count from the start of the batch that it was answered in to its
+last and first token, so they are what a caller waits at that batch size; for the latency of a single request
+ask with `chat`. `logprob` is the sum over the generated tokens, the end token included (`usage.completion`
+counts the same tokens), of the model's own log-probabilities, before temperature and constraint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from slmkit import allocator
+from slmkit.models import loading
+from slmkit.models.base import Model, Request, Sampling
+from slmkit.models.decoding import Generated, Prompt, batches, generate
+from slmkit.models.messages import for_template
+from slmkit.models.parsing import parse
+from slmkit.models.reference import Reference
+from slmkit.records import Reply, Usage
+
+# Prompt tokens in one batch, padding included. On a CPU more than this falls out of the cache and gains
+# nothing.
+BATCH_TOKENS = {"cpu": 8_192, "mps": 16_384, "cuda": 65_536}
+MAX_ROWS = {"cpu": 64, "mps": 64, "cuda": 256}
+
+
+class LocalModel(Model):
+    """Weights, tokenizer and call format of one model."""
+
+    def __init__(
+        self,
+        ref: str,
+        model: Any,
+        tokenizer: Any,
+        fingerprint: str = "",
+        template: dict[str, Any] | None = None,
+    ) -> None:
+        """`template` holds further variables of the chat template, such as `{"enable_thinking": False}`."""
+        self.ref = ref
+        self.model = model
+        self.tokenizer = tokenizer
+        self.template = template or {}
+        self.notes = {}
+        settings = [str(model.dtype).removeprefix("torch."), *([str(self.template)] if self.template else [])]
+        self.fingerprint = " ".join([fingerprint or ref, *settings])
+        self.context = _context(model.config, tokenizer)
+        self.ends = _ends(model, tokenizer)
+        self.batch_tokens = BATCH_TOKENS.get(model.device.type, 8_192)
+        self.max_rows = MAX_ROWS.get(model.device.type, 64)
+        self._grammar: Any = None
+
+    @classmethod
+    def load(
+        cls,
+        reference: Reference,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        load_in_4bit: bool = False,
+        template: dict[str, Any] | None = None,
+    ) -> LocalModel:
+        """The model that a reference names.
+
+        Raises InputError, in one line, for what is no model folder, has no tokenizer or chat template, cannot
+        be fetched, or asks for a device that is not there.
+        """
+        allocator.tune()
+        loading.check_folder(reference)
+        device = loading.pick_device(device)
+        tokenizer = loading.load_tokenizer(reference)
+        model = loading.load_weights(reference, device, dtype, load_in_4bit)
+        fingerprint = loading.fingerprint(reference, model) + (" 4bit" if load_in_4bit else "")
+        return cls(reference.text, model, tokenizer, fingerprint, template)
+
+    def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        prompts: dict[int, Prompt] = {}
+        for index, request in enumerate(requests):
+            prompt = self._prompt(request, sampling)
+            if isinstance(prompt, Prompt):
+                prompts[index] = prompt
+            else:
+                yield index, prompt
+        places = list(prompts)
+        lengths = [len(prompts[index].ids) for index in places]
+        for batch in batches(lengths, self.batch_tokens, self.max_rows):
+            indices = [places[place] for place in batch]
+            yield from self._run(indices, requests, prompts, sampling)
+
+    def render(self, messages: list[dict], tools: list[dict] | None = None) -> str:
+        """The prompt as text, up to where the assistant goes on; raises what the template raises."""
+        return self.tokenizer.apply_chat_template(
+            for_template(messages),
+            tools=tools or None,
+            add_generation_prompt=True,
+            tokenize=False,
+            **self.template,
+        )
+
+    def _prompt(self, request: Request, sampling: Sampling) -> Prompt | Reply:
+        """The prompt in tokens, or the failed reply where there can be none."""
+        try:
+            text = self.render(request.messages, request.tools)
+        except (
+            Exception
+        ) as error:  # a template raises what it likes, for a role or an order of turns it refuses
+            return Reply(model=self.ref, error=f"chat template: {loading._one_line(error)}")
+        ids = self.tokenizer.encode(text, add_special_tokens=False)
+        if len(ids) >= self.context:
+            error = f"context overflow: {len(ids):,} tokens > {self.context:,}"
+            return Reply(model=self.ref, usage=Usage(prompt=len(ids)), error=error)
+        seed = int(request.key(self.ref, sampling)[:15], 16)  # a row's own dice, whatever batch it lands in
+        return Prompt(ids, min(sampling.max_tokens, self.context - len(ids)), seed)
+
+    def _run(
+        self, indices: list[int], requests: Sequence[Request], prompts: dict[int, Prompt], sampling: Sampling
+    ) -> Iterator[tuple[int, Reply]]:
+        """One batch; a batch that does not fit the device's memory is run in halves."""
+        import torch
+
+        rows = [prompts[index] for index in indices]
+        thinking = [self._thinking(row.ids) for row in rows]
+        constraint = None
+        if sampling.constrained:
+            constraint = self.grammar.constrain([requests[index].tools for index in indices], thinking)
+        try:
+            outputs = generate(
+                self.model,
+                rows,
+                ends=self.ends,
+                pad=self._pad(),
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                constraint=constraint,
+                stopped=self._stopped(sampling.stop) if sampling.stop else None,
+            )
+        except torch.OutOfMemoryError:
+            if len(indices) == 1:
+                tokens = len(rows[0].ids)
+                yield (
+                    indices[0],
+                    Reply(
+                        model=self.ref,
+                        usage=Usage(prompt=tokens),
+                        error=f"out of memory at {tokens:,} tokens",
+                    ),
+                )
+                return
+            half = len(indices) // 2
+            yield from self._run(indices[:half], requests, prompts, sampling)
+            yield from self._run(indices[half:], requests, prompts, sampling)
+            return
+        notes = constraint.notes if constraint else [""] * len(rows)
+        for index, row, output, thinks, note in zip(indices, rows, outputs, thinking, notes, strict=True):
+            if note:
+                self.notes[requests[index].key(self.ref)] = note
+            yield index, self._reply(requests[index], row, output, thinks, sampling)
+
+    def _reply(
+        self, request: Request, prompt: Prompt, output: Generated, thinks: bool, sampling: Sampling
+    ) -> Reply:
+        ids = output.ids[:-1] if output.ids[-1] in self.ends else output.ids
+        text = ("<think>" if thinks else "") + self._text(ids)
+        for stop in sampling.stop:
+            text = text.partition(stop)[0]
+        parsed = parse(text, {tool.get("function", tool).get("name", "") for tool in request.tools})
+        reasoning = (
+            len(self.tokenizer.encode(parsed.reasoning, add_special_tokens=False)) if parsed.reasoning else 0
+        )
+        called = bool(parsed.tool_calls) and output.finish_reason == "stop"
+        return Reply(
+            content=self._plain(parsed.content),
+            tool_calls=parsed.tool_calls,
+            malformed=parsed.malformed,
+            reasoning=parsed.reasoning,
+            usage=Usage(prompt=len(prompt.ids), completion=len(output.ids), reasoning=reasoning),
+            ttft_s=output.ttft_s,
+            latency_s=output.latency_s,
+            logprob=output.logprob,
+            finish_reason="tool_calls" if called else output.finish_reason,
+            model=self.ref,
+        )
+
+    @property
+    def grammar(self) -> Any:
+        """The maker of constraints for this model, built at first use."""
+        if self._grammar is None:
+            from slmkit.models.grammar import CallGrammar, call_format
+
+            form = call_format(str(self.tokenizer.chat_template))
+            vocab_size = self.model.get_output_embeddings().weight.shape[0]
+            self._grammar = CallGrammar(self.tokenizer, vocab_size, self.ends, form)
+        return self._grammar
+
+    def _text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def _plain(self, content: str) -> str:
+        for mark in self.tokenizer.all_special_tokens:
+            content = content.replace(mark, "")
+        return content.strip()
+
+    def _thinking(self, ids: list[int]) -> bool:
+        return self._text(ids[-4:]).rstrip().endswith("<think>")
+
+    def _stopped(self, stop: tuple[str, ...]) -> Any:
+        reach = max(len(text.encode()) for text in stop) + 8  # a token is a byte at least
+        return lambda ids: any(text in self._text(ids[-reach:]) for text in stop)
+
+    def _pad(self) -> int:
+        return (
+            self.tokenizer.pad_token_id
+            if self.tokenizer.pad_token_id is not None
+            else min(self.ends, default=0)
+        )
+
+
+def _context(config: Any, tokenizer: Any) -> int:
+    """Tokens that fit the model, prompt and reply together."""
+    known = [getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
+    return min((size for size in known if size), default=2**31)
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends a reply."""
+    ends: set[int] = set()
+    for owner in (model.generation_config, model.config, tokenizer):
+        token = getattr(owner, "eos_token_id", None)
+        ends |= {token} if isinstance(token, int) else set(token or ())
+    return frozenset(ends)

@@ -1,0 +1,252 @@
+"""The house stays a house: imports point down, nothing heavy loads early, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TypeGuard
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "slmkit"
+
+# From the top down: a module may import from its own layer and from those below it.
+LAYERS = (
+    {"cli", "runner"},
+    {"notebook", "claims", "report"},
+    {"conversion"},
+    {"agent", "specialization", "capability", "economics"},
+    {"mini"},
+    {"models"},
+    {
+        "figures", "tracking", "stats", "config", "records", "errors", "files", "downloads", "allocator",
+        "provenance",
+    },
+)  # fmt: skip
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+ARGUMENTS = {"capability", "economics", "specialization", "agent", "conversion"}
+# The only edges between the folders of the arguments: importing folder to imported module.
+BRIDGES = {
+    ("agent", "capability.scoring"),
+    ("specialization", "capability.scoring"),
+    ("conversion", "capability.scoring"),
+    ("agent", "economics.cost"),
+    ("conversion", "economics.cost"),
+    ("conversion", "specialization.finetune"),
+    ("conversion", "specialization.gates"),
+    ("conversion", "agent.cascade"),
+}
+HEAVY = {"torch", "transformers", "trl", "wandb", "peft", "accelerate", "datasets"}
+SLOW = HEAVY | {
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "statsmodels",
+    "seaborn",
+    "openai",
+    "papermill",
+}
+
+
+def module_name(path: Path, package: Path = PACKAGE) -> str:
+    """`capability.scoring` for slmkit/capability/scoring.py; an `__init__` has the name of its folder."""
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_type_checking(node: ast.AST) -> TypeGuard[ast.If]:
+    """Whether this is `if TYPE_CHECKING:`, whose body never runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports(tree: ast.AST, name: str, is_package: bool, top_only: bool = False) -> set[str]:
+    """Dotted names that a module imports, `from a import b` as `a.b`; with `top_only` what loads with it."""
+    found: set[str] = set()
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if top_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if top_only and is_type_checking(node):
+            todo += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            here = ["slmkit", *filter(None, name.split("."))]
+            base = here[: len(here) - node.level + is_package] if node.level else []
+            source = ".".join([*base, *filter(None, [node.module])])
+            found |= {f"{source}.{alias.name}" for alias in node.names}
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def graph(package: Path = PACKAGE, top_only: bool = False) -> dict[str, set[str]]:
+    """Modules of a package by name, each with the modules of the same package that it imports."""
+    paths = {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
+    edges = {}
+    for name, path in paths.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        targets = set()
+        for dotted in imports(tree, name, path.name == "__init__.py", top_only):
+            inside = (
+                dotted.removeprefix("slmkit").removeprefix(".") if dotted.split(".")[0] == "slmkit" else None
+            )
+            while inside is not None and inside not in paths:
+                inside = inside.rpartition(".")[0]  # a function of a module: the module
+            if inside is not None and inside != name:
+                targets.add(inside)
+        edges[name] = targets
+    return edges
+
+
+def part(module: str) -> str:
+    """The file or folder of slmkit/ that a module belongs to."""
+    return module.split(".")[0]
+
+
+def violations(edges: dict[str, set[str]]) -> list[str]:
+    """Every import that points up, or crosses between argument folders without a bridge."""
+    wrong = []
+    for module, targets in edges.items():
+        for target in filter(None, targets if module else ()):
+            here, there = part(module), part(target)
+            if LEVEL[there] < LEVEL[here]:
+                wrong.append(f"{module} imports {target}, which lies above it")
+            elif {here, there} <= ARGUMENTS and here != there and (here, target) not in BRIDGES:
+                wrong.append(f"{module} imports {target}: no such edge between the arguments")
+    return wrong
+
+
+def write_package(folder: Path, **sources: str) -> Path:
+    """A package for the tests below: `capability__scoring="..."` becomes capability/scoring.py."""
+    for name, source in sources.items():
+        path = folder / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    return folder
+
+
+def test_every_part_has_a_layer():
+    assert {part(name) for name in graph() if name} <= set(LEVEL)
+
+
+def test_imports_point_down():
+    assert violations(graph()) == []
+
+
+def test_no_import_cycle():
+    try:
+        list(TopologicalSorter(graph()).static_order())
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(
+    "sources, complaint",
+    [
+        ({"models": "from slmkit.capability import scoring", "capability__scoring": ""}, "above"),
+        ({"stats": "def f():\n    import slmkit.notebook", "notebook": ""}, "above"),
+        ({"agent__loop": "from ..economics import roofline", "economics__roofline": ""}, "no such edge"),
+        (
+            {"economics__cost": "from slmkit.capability.scoring import Score", "capability__scoring": ""},
+            "no such",
+        ),
+        ({"agent__loop": "from slmkit.economics.cost import usd", "economics__cost": ""}, None),
+        ({"capability__evaluate": "from . import scoring", "capability__scoring": ""}, None),
+    ],
+)
+def test_the_rules_bite(tmp_path, sources, complaint):
+    found = violations(graph(write_package(tmp_path, **sources)))
+    assert (complaint in found[0] and len(found) == 1) if complaint else found == []
+
+
+def early(package: Path = PACKAGE) -> list[str]:
+    """Modules that load something heavy when they are imported.
+
+    A module with a class derived from one of theirs cannot do otherwise: it may, if imported late itself.
+    """
+    loads_with = graph(package, top_only=True)
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        name, tree = module_name(path, package), ast.parse(path.read_text(encoding="utf-8"))
+        heavy = {
+            dotted for dotted in imports(tree, name, False, top_only=True) if dotted.split(".")[0] in HEAVY
+        }
+        bound = {dotted.rpartition(".")[2] for dotted in heavy} | {dotted.split(".")[0] for dotted in heavy}
+        bases = [base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases]
+        derives = any(re.match(r"\w+", ast.unparse(base))[0] in bound for base in bases)
+        users = [module for module, targets in loads_with.items() if name in targets]
+        if heavy and not (derives and not users):
+            found.append(f"{name}: {', '.join(sorted(heavy | set(users)))}")
+    return found
+
+
+def test_nothing_heavy_is_imported_at_module_top():
+    assert early() == []
+
+
+@pytest.mark.parametrize(
+    "sources, wrong",
+    [
+        ({"a": "import torch"}, ["a: torch"]),
+        ({"a": "def f():\n    import torch"}, []),
+        ({"a": "if TYPE_CHECKING:\n    import torch"}, []),
+        ({"a": "class A:\n    import wandb"}, ["a: wandb"]),
+        ({"a": "import torch\nclass A(torch.nn.Module): ..."}, []),
+        (
+            {
+                "a": "from torch.nn import Module\nclass A(Module): ...",
+                "b": "def f():\n    from slmkit import a",
+            },
+            [],
+        ),
+        ({"a": "import torch\nclass A(torch.nn.Module): ...", "b": "from slmkit import a"}, ["a: b, torch"]),
+    ],
+)
+def test_early_imports_are_found(tmp_path, sources, wrong):
+    assert early(write_package(tmp_path, **sources)) == wrong
+
+
+def best_s(command: list[str], times: int = 5) -> float:
+    """Shortest wall time of a command in seconds: the one that other work on the machine disturbed least."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(times))
+
+
+def test_importing_the_package_is_quick():
+    assert best_s([sys.executable, "-c", "import slmkit"]) < 0.3
+
+
+def test_help_is_quick_and_loads_nothing_slow():
+    assert best_s([str(Path(sys.executable).with_name("slmkit")), "--help"]) < 0.6
+    probe = "import sys, slmkit.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    assert set(done.stdout.split()) & SLOW == set()
+
+
+def test_files_are_short_and_the_whole_is_small():
+    lines = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert {path: n for path, n in lines.items() if n > 250} == {}
+    assert sum(lines.values()) < 7_000
+
+
+def test_no_file_is_a_drawer_for_anything():
+    names = {"utils", "util", "helpers", "misc", "common"}
+    assert [path for path in PACKAGE.rglob("*") if path.stem in names] == []

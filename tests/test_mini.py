@@ -1,0 +1,221 @@
+"""Tokenizer, template, pre-training and the committed weights of the mini models."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from slmkit.config import resource
+from slmkit.errors import InputError
+from slmkit.mini import corpus, exam, muon, pretrain, tokenizer
+from slmkit.mini.batches import Stream, Weights, answers
+
+MODELS = {"mini-2m": (2_000_000, 0.80), "mini-8m": (8_000_000, 0.80)}  # parameters, floor on 60 `seen` items
+TINY = pretrain.Recipe(batch_tokens=512, longest=512, chunk=48, easy=0.3)
+
+
+@pytest.fixture(scope="module")
+def tok():
+    return tokenizer.train(tokenizer.plain_text(made) for made in islice(corpus.stream(0), 150))
+
+
+def conversations(n, seed="template"):
+    return list(islice(corpus.stream(seed), n))
+
+
+def test_special_tokens_and_size(tok):
+    assert len(tok) == tokenizer.VOCABULARY
+    assert tok.bos_token == "<|begin|>" and tok.eos_token == "<|end|>" and tok.pad_token == "<|pad|>"
+    assert len({tok.convert_tokens_to_ids(token) for token in tokenizer.SPECIAL}) == len(tokenizer.SPECIAL)
+    assert (
+        tok("hello", add_special_tokens=True)["input_ids"]
+        == tok("hello", add_special_tokens=False)["input_ids"]
+    )
+
+
+def test_text_survives_tokenization(tok):
+    for text in (
+        '{"a": ["x", 1.5]}',
+        "Ünïcode 東京 😀",
+        "a  b\n\tc",
+        '"quoted", and 12,5',
+        "camelCaseName_x.y",
+    ):
+        assert tok.decode(tok(text, add_special_tokens=False)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["Paris", "New York", "2031-07-19", "kai@mead.org", "x4g77", "TopHits_9", "data/pine.csv"]
+)
+def test_a_value_has_the_same_tokens_in_a_request_and_in_a_call(tok, value):
+    said = tok.tokenize(f"in {value} now")
+    called = tok.tokenize(json.dumps({"name": "f", "arguments": {"place": value}}))
+    alone = tok.tokenize(value)
+    for tokens in (said, called):
+        assert any(tokens[i : i + len(alone)] == alone for i in range(len(tokens)))
+
+
+def test_the_mask_of_the_generation_marks_is_what_the_assistant_says(tok):
+    assistant, end = tok.convert_tokens_to_ids(["<|assistant|>", "<|end|>"])
+    for made in conversations(40):
+        out = tok.apply_chat_template(
+            made["messages"], tools=made["tools"], return_dict=True, return_assistant_tokens_mask=True
+        )
+        ids = np.array([out["input_ids"]])
+        spoken, first = answers(ids, assistant, end)
+        assert out["assistant_masks"] == spoken[0].astype(int).tolist()
+        wanted = [m for m in made["messages"] if m["role"] == "assistant"]
+        assert first.sum() == len(wanted)
+        said = tok.decode(ids[spoken]).split("<|end|>")[:-1]
+        for text, message in zip(said, wanted, strict=True):
+            calls = [call["function"] for call in message.get("tool_calls", [])]
+            assert exam.answer(text).calls == calls
+            assert calls or text == message["content"]
+
+
+def test_string_and_mapping_arguments_render_alike(tok):
+    for made in conversations(25):
+        as_strings = json.loads(json.dumps(made["messages"]))
+        for message in as_strings:
+            for call in message.get("tool_calls", []):
+                call["function"]["arguments"] = json.dumps(call["function"]["arguments"], ensure_ascii=False)
+        render = [
+            tok.apply_chat_template(m, tools=made["tools"], tokenize=False)
+            for m in (made["messages"], as_strings)
+        ]
+        assert render[0] == render[1]
+
+
+def test_template_takes_every_role_and_odd_schemas(tok):
+    nested = {
+        "type": "object",
+        "properties": {"x": {"type": "integer"}, "y": {"type": ["string", "null"]}},
+        "required": ["x"],
+    }
+    parameters = {
+        "type": "object",
+        "properties": {
+            "at": nested,
+            "many": {"type": "array", "items": nested},
+            "any": {},
+            "e": {"enum": [1, 2]},
+        },
+    }
+    tools = [
+        {"type": "function", "function": {"name": "a.b", "description": "Do it.", "parameters": parameters}},
+        {"type": "function", "function": {"name": "bare"}},
+    ]
+    messages = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"function": {"name": "bare", "arguments": "{}"}}] * 2,
+        },
+        {"role": "tool", "content": "ok"},
+    ]
+    text = tok.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True)
+    assert text == (
+        "<|begin|><|tools|>a.b(at?:{x:int, y?:string|null}, many?:{x:int, y?:string|null}[], any?:any, e?:1"
+        "|2) Do it.\n"
+        "bare() \n<|system|>S<|end|><|user|>hi<|end|><|assistant|>"
+        + '<|call|>{"name": "bare", "arguments": {}}' * 2
+        + "<|end|><|tool|>ok<|end|><|assistant|>"
+    )
+    plain = tok.apply_chat_template(messages[:2], tokenize=False)
+    assert plain == "<|begin|><|system|>S<|end|><|user|>hi<|end|>"
+
+
+def test_batches_have_few_shapes_and_their_chunks_are_fixed(tok):
+    def stream(seed=0):
+        return Stream(tok, seed, easy=False, tokens=1024, longest=512, weights=Weights(), chunk=100)
+
+    one, two, other = stream(), stream(), stream(1)
+    seen = [next(one) for _ in range(15)]
+    assert all(batch.ids.shape[1] % 64 == 0 and batch.ids.size <= 1024 for batch in seen)
+    assert len({batch.ids.shape for batch in seen}) <= 8
+    two.cursor = [0, 10]
+    assert np.array_equal(next(two).ids, seen[10].ids)
+    assert any(not np.array_equal(batch.ids, next(other).ids) for batch in seen)
+    first = seen[0].first & (seen[0].ids != tok.pad_token_id)
+    assert (seen[0].weights[first] == Weights().first).all() and first.any()
+
+
+def test_muon_makes_updates_orthogonal():
+    torch.manual_seed(0)
+    for shape in ((3, 24, 60), (2, 60, 24), (1, 32, 32)):
+        spread = torch.linalg.svdvals(muon.orthogonal(torch.randn(shape)))
+        assert spread.min() > 0.3 and spread.max() < 1.4
+
+
+def weights_of(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tok, tmp_path):
+    settings = {"steps": 9, "seed": 3, "recipe": TINY, "tokenizer": tok}
+    whole = weights_of(pretrain.pretrain("mini-test", tmp_path / "whole", **settings))
+    for _ in range(2):
+        pretrain.pretrain("mini-test", tmp_path / "cut", **settings, stop_after=3)
+    assert not (tmp_path / "cut" / "model").exists()
+    cut = weights_of(pretrain.pretrain("mini-test", tmp_path / "cut", **settings))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    other = weights_of(pretrain.pretrain("mini-test", tmp_path / "other", **{**settings, "seed": 4}))
+    assert any(not torch.equal(whole[name], other[name]) for name in whole)
+    with pytest.raises(InputError, match="another model, seed or recipe"):
+        pretrain.pretrain("mini-test", tmp_path / "cut", **{**settings, "seed": 4})
+
+
+def test_loss_falls_in_a_short_training(tok, tmp_path):
+    folder = pretrain.pretrain("mini-test", tmp_path, steps=70, recipe=TINY, tokenizer=tok)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows[-1]["step"] == 70
+    assert rows[-1]["loss"] < 6.4 < np.log(tokenizer.VOCABULARY)
+    model, loaded = exam.load(folder)
+    assert model.config.model_type == "lfm2" and loaded.chat_template == tokenizer.template()
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(InputError, match="mini-2m"):
+        pretrain.pretrain("mini-2n", tmp_path, steps=1)
+    with pytest.raises(InputError, match="--minutes"):
+        pretrain.pretrain("mini-2m", tmp_path)
+
+
+def test_scoring_of_answers():
+    item = {"calls": [{"name": "f", "arguments": {"x": 1}}]}
+    assert exam.correct(item, exam.answer('<|call|>{"name": "f", "arguments": {"x": 1}}<|end|>junk'))
+    for wrong in (
+        "No tool fits.",
+        '<|call|>{"name": "f", "arguments": {"x": 2}}',
+        '<|call|>{"name": "f"',
+        "<|call|>[1]",
+    ):
+        assert not exam.correct(item, exam.answer(wrong))
+    assert exam.correct({"calls": []}, exam.answer("No tool fits.<|end|>"))
+    assert exam.answer("<|call|>{") == exam.Answer("<|call|>{", None)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_committed_weights(name):
+    folder = resource(f"data/mini/{name}")
+    parameters, floor = MODELS[name]
+    stored = weights_of(folder)
+    assert {tensor.dtype for tensor in stored.values()} == {torch.bfloat16}
+    torch.set_num_threads(1)
+    model, loaded = exam.load(folder)
+    assert abs(model.num_parameters() / parameters - 1) < 0.1
+    assert model.config.max_position_embeddings == 4096 and loaded.bos_token
+    items = corpus.evaluation_set("seen", 60, seed=11)
+    right = sum(
+        exam.correct(item, given)
+        for item, given in zip(items, exam.answers(model, loaded, items), strict=True)
+    )
+    assert right / 60 >= floor

@@ -1,0 +1,277 @@
+"""Constrained tool calls of a model that knows nothing: whatever it says, a call is a valid one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+from folders import TEMPLATE, write_model, write_tokenizer
+
+from slmkit import models
+from slmkit.models import Request
+from slmkit.models.constraint import CallConstraint
+from slmkit.models.grammar import FORMATS, CallFormat, CallGrammar, call_format, closed
+from slmkit.models.local import LocalModel
+from slmkit.models.parsing import parse
+
+SHORT = {"type": "string", "maxLength": 12}
+SCHEMAS: list[dict[str, Any]] = [
+    {"type": "object", "properties": {}},
+    {
+        "type": "object",
+        "description": "dropped",
+        "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 900}, "b": SHORT},
+        "required": ["a"],
+    },
+    {
+        "type": "object",
+        "properties": {
+            "unit": {"enum": ["celsius", "fahrenheit", None, 3]},
+            "ratio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+            "on": {"type": "boolean"},
+        },
+        "required": ["unit", "ratio", "on"],
+    },
+    {
+        "type": "object",
+        "properties": {
+            "people": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 3,
+                "items": {
+                    "type": "object",
+                    "properties": {"name": {**SHORT, "minLength": 2}, "age": {"type": ["integer", "null"]}},
+                    "required": ["name", "age"],
+                },
+            },
+            "where": {"$ref": "#/$defs/place"},
+        },
+        "required": ["people", "where"],
+        "$defs": {
+            "place": {"anyOf": [{"const": "home"}, {"type": "string", "pattern": "^[A-Z]{2}[0-9]{1,4}$"}]}
+        },
+    },
+    {
+        "type": "object",
+        "properties": {
+            "day": {"type": "string", "format": "date"},
+            "step": {"type": "integer", "multipleOf": 5},
+        },
+        "required": ["day"],
+    },
+]
+NAMES = ["none", "set.alarm", "get_weather", "book-table", "tägliche_frage"]
+
+
+def tool(name: str, schema: dict) -> dict:
+    return {"type": "function", "function": {"name": name, "description": "Do it", "parameters": schema}}
+
+
+TOOLS = [tool(name, schema) for name, schema in zip(NAMES, SCHEMAS, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def grammar_for(tokenizer: Any, form: CallFormat) -> CallGrammar:
+    return CallGrammar(tokenizer, len(tokenizer) + 5, frozenset([tokenizer.eos_token_id]), form)
+
+
+def babble(
+    constraint: CallConstraint, tokenizer: Any, openings: list[list[int]], seed: int, steps: int = 120
+) -> list[str | None]:
+    """What rows say whose next token is any allowed one, after an opening; None where it has no end."""
+    random = torch.Generator().manual_seed(seed)
+    rows = [[] for _ in openings]
+    last = torch.zeros(len(rows), 1, dtype=torch.long)
+    for step in range(steps):
+        scores = torch.rand(len(rows), constraint.grammar.vocab_size, generator=random)
+        scores[:, len(tokenizer) :] = float("-inf")  # ids that the tokenizer has no text for
+        allowed = constraint(last, scores)
+        for place, opening in enumerate(openings):
+            token = opening[step] if step < len(opening) else int(allowed[place].argmax())
+            rows[place].append(token)
+            last[place, 0] = token
+    end = tokenizer.eos_token_id
+    return [tokenizer.decode(row[: row.index(end)]) if end in row else None for row in rows]
+
+
+def assert_valid(text: str, tools: list[dict], minimum: int = 1) -> int:
+    """Every call of the text is one of an offered tool with valid arguments; the number of them."""
+    schemas = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
+    parsed = parse(text)
+    assert not parsed.malformed, text
+    assert len(parsed.tool_calls) >= minimum, text
+    for call in parsed.tool_calls:
+        jsonschema.validate(call.parsed(), schemas[call.name])
+        assert set(call.parsed()) <= set(schemas[call.name]["properties"])
+    return len(parsed.tool_calls)
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+@pytest.mark.parametrize("count", [25, pytest.param(400, marks=pytest.mark.full)])
+def test_every_call_is_valid(tokenizer: Any, form: str, count: int) -> None:
+    grammar = grammar_for(tokenizer, FORMATS[form])
+    opening = tokenizer.encode(FORMATS[form].start or "{", add_special_tokens=False)
+    offers = [TOOLS[row % 5 : row % 5 + 1 + row % 3] for row in range(count)]
+    constraint = grammar.constrain(offers, [False] * count)
+    texts = babble(constraint, tokenizer, [opening] * count, seed=count, steps=300)
+    assert constraint.notes == [""] * count
+    ended = [(text, offer) for text, offer in zip(texts, offers, strict=True) if text is not None]
+    assert len(ended) > 0.75 * count
+    calls = [assert_valid(text, offer) for text, offer in ended]
+    assert (max(calls) > 1) == FORMATS[form].repeats
+
+
+def test_calls_of_a_random_model_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = models.load(str(write_model(tmp_path)), device="cpu")
+    start_calls(model, monkeypatch)
+    requests = [Request([{"role": "user", "content": f"hour {row}"}], TOOLS[row % 4 :]) for row in range(12)]
+    replies = model.chat_many(requests, constrained=True, temperature=2.0, max_tokens=100)
+    free = model.chat_many(requests, constrained=False, temperature=2.0, max_tokens=10)
+    assert not any(reply.tool_calls for reply in free)
+    ended = [
+        (q, reply) for q, reply in zip(requests, replies, strict=True) if reply.finish_reason != "length"
+    ]
+    assert len(ended) > 5
+    for request, reply in ended:
+        assert reply.malformed == [] and reply.finish_reason == "tool_calls"
+        schemas = {t["function"]["name"]: t["function"]["parameters"] for t in request.tools}
+        for call in reply.tool_calls:
+            jsonschema.validate(call.parsed(), schemas[call.name])
+    assert all(reply.error is None for reply in replies)
+    assert not model.notes
+
+
+def start_calls(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the model start each constrained reply with a call, which random weights hardly do."""
+    start = model.grammar.start_id
+
+    class Started(CallConstraint):
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            first, allowed = self.first, super().__call__(input_ids, scores)
+            if first:
+                allowed = torch.full_like(allowed, float("-inf"))
+                allowed[:, start] = 0
+            return allowed
+
+    monkeypatch.setattr("slmkit.models.grammar.CallConstraint", Started)
+
+
+def test_text_stays_as_free_as_without_the_constraint(tmp_path: Path) -> None:
+    model = models.load(str(write_model(tmp_path)), device="cpu")
+    requests = [Request([{"role": "user", "content": f"say {row}"}], TOOLS) for row in range(6)]
+    free = model.chat_many(requests, max_tokens=20)
+    bound = model.chat_many(requests, max_tokens=20, constrained=True)
+    texts = [place for place, reply in enumerate(free) if not reply.malformed]  # others may happen to call
+    assert len(texts) > 2
+    for place in texts:
+        assert bound[place].content == free[place].content
+        assert bound[place].logprob == pytest.approx(free[place].logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("form", ["mini", "llama"])
+def test_without_tools_no_call_can_start(tokenizer: Any, form: str) -> None:
+    grammar = grammar_for(tokenizer, FORMATS[form])
+    scores = grammar.constrain([[], TOOLS], [False, False])(
+        torch.zeros(2, 1), torch.zeros(2, grammar.vocab_size)
+    )
+    opens = tokenizer.encode(FORMATS[form].start or '{"name": "none"', add_special_tokens=False)[0]
+    assert scores[0, opens] == float("-inf")
+    assert scores[1, opens] == 0
+    words = tokenizer.encode("weather", add_special_tokens=False)
+    assert (scores[:, words] == 0).all()
+
+
+def test_a_bare_format_is_bound_at_its_first_token_only(tokenizer: Any) -> None:
+    grammar = grammar_for(tokenizer, FORMATS["json"])
+    opening = tokenizer.encode('Well, {"name": "x', add_special_tokens=False)
+    text = babble(grammar.constrain([TOOLS], [False]), tokenizer, [opening], seed=1)[0]
+    assert text is None or text.startswith('Well, {"name": "x')
+
+
+def test_a_call_mentioned_while_thinking_binds_nothing(tmp_path: Path) -> None:
+    tokenizer = write_tokenizer(tmp_path)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    grammar = grammar_for(tokenizer, FORMATS["mini"])
+    ids = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
+    constraint = grammar.constrain([TOOLS, TOOLS], [True, False])
+    inside, outside = ids("<|call|>x"), ids("<|call|>")
+    scores = torch.zeros(2, grammar.vocab_size)
+    constraint(torch.zeros(2, 1), scores)
+    after = constraint(torch.tensor([[inside[0]], [outside[0]]]), scores)
+    assert (after[0] == 0).all() and (after[1] == float("-inf")).any()
+    constraint = grammar.constrain([TOOLS], [False])
+    opening = ids("<think>a <|call|>b</think><|call|>")
+    texts = [babble(grammar.constrain([TOOLS], [False]), tokenizer, [opening], seed)[0] for seed in range(4)]
+    assert sum(assert_valid(text, TOOLS) for text in texts if text) > 0
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_marks_that_are_tokens(tmp_path: Path, special: bool) -> None:
+    tokenizer = write_tokenizer(tmp_path)
+    tokenizer.add_tokens(["<tool_call>", "</tool_call>"], special_tokens=special)
+    grammar = grammar_for(tokenizer, FORMATS["hermes"])
+    opening = tokenizer.encode("<tool_call>", add_special_tokens=False)
+    assert len(opening) == 1 and grammar.start_id == opening[0]
+    texts = babble(grammar.constrain([TOOLS] * 10, [False] * 10), tokenizer, [opening] * 10, seed=3)
+    assert sum(assert_valid(text, TOOLS) for text in texts if text) > 5
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"type": "array", "items": {"type": "integer"}, "maxItems": 2, "uniqueItems": True}, "uniqueItems"),
+        ({"type": "dict"}, "Invalid type: dict"),
+        ({"type": "string", "pattern": "^(?=a)b"}, "regex"),
+        ({"$ref": "#/$defs/missing"}, "missing"),
+        ({"type": "integer", "minimum": "3"}, "minimum"),
+    ],
+)
+def test_a_schema_that_is_refused_is_noted_for_its_tool_alone(
+    tokenizer: Any, schema: dict, reason: str
+) -> None:
+    odd = tool("odd", {"type": "object", "properties": {"x": schema}, "required": ["x"]})
+    grammar = grammar_for(tokenizer, FORMATS["mini"])
+    start = tokenizer.encode('<|call|>{"name": "set.alarm"', add_special_tokens=False)
+    constraint = grammar.constrain([[odd, TOOLS[1]], [TOOLS[1]]], [False, False])
+    texts = babble(constraint, tokenizer, [start, start], seed=5)
+    assert (
+        constraint.notes[0].startswith("odd: schema not enforced in full (") and reason in constraint.notes[0]
+    )
+    assert constraint.notes[1] == ""
+    for text in texts:
+        assert text is None or parse(text).tool_calls[0].name == "set.alarm"
+
+
+def test_notes_reach_the_model(tmp_path: Path) -> None:
+    model = models.load(str(write_model(tmp_path)), device="cpu")
+    odd = tool("odd", {"type": "object", "properties": {"x": {"type": "dict"}}})
+    requests = [Request([{"role": "user", "content": "hi"}], [t]) for t in (odd, TOOLS[0])]
+    replies = model.chat_many(requests, constrained=True, max_tokens=3)
+    assert [reply.error for reply in replies] == [None, None]
+    assert list(model.notes) == [requests[0].key(model.ref)]
+    assert "Invalid type: dict" in model.notes[requests[0].key(model.ref)]
+
+
+def test_closed_keeps_properties_that_are_named_like_annotations() -> None:
+    schema = {"type": "object", "title": "T", "properties": {"title": {"type": "string", "description": "d"}}}
+    assert closed(schema) == {
+        "type": "object",
+        "properties": {"title": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    assert closed({"enum": [{"title": 1}]}) == {"enum": [{"title": 1}]}
+
+
+def test_format_is_read_from_the_template() -> None:
+    assert call_format(TEMPLATE) == FORMATS["mini"]
+    assert call_format("...<tool_call>\\n{...}") == FORMATS["hermes"]
+    assert call_format('{"name": function name, "parameters": dictionary}') == FORMATS["llama"]
+    assert call_format("plain") == FORMATS["json"]

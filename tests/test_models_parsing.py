@@ -1,0 +1,198 @@
+"""What models write, and what is read in it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slmkit.models.parsing import MARKS, Parsed, parse
+
+F = '{"name": "f", "arguments": {"a": 1}}'
+G = '{"name": "g", "parameters": {}}'
+
+
+def calls(parsed: Parsed) -> list[tuple[str, dict | None]]:
+    return [(call.name, call.parsed()) for call in parsed.tool_calls]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<|call|>{F}<|call|>{G}",
+        f"<tool_call>\n{F}\n</tool_call>\n<tool_call>\n{G}\n</tool_call>",
+        f"<tool_call>{F}</tool_call><tool_call>{G}",  # cut after the last call
+        f"<tool_call>[{F}, {G}]</tool_call>",
+        f"<|python_tag|>{F}; {G}",
+        f"[TOOL_CALLS][{F}, {G}]",
+        "<|tool_call_start|>[f(a=1), g()]<|tool_call_end|>",
+        f"{F}\n{G}",
+        f" [{F},{G}] ",
+        f"```json\n[{F}, {G}]\n```",
+        "[f(a=1), g()]",
+        f'{{"type": "function", "function": {F}}}\n{G}',
+        '[{"name": "f", "arguments": "{\\"a\\": 1}"}, {"name": "g", "arguments": {}}]',
+    ],
+)
+def test_every_form_of_two_calls(text: str) -> None:
+    parsed = parse(text)
+    assert calls(parsed) == [("f", {"a": 1}), ("g", {})]
+    assert (parsed.content, parsed.malformed) == ("", [])
+
+
+def test_arguments_stay_as_written() -> None:
+    assert parse('<|call|>{"name": "f", "arguments": {"a":1.50,  "b": "\\u00e9"}}').tool_calls[
+        0
+    ].arguments == ('{"a":1.50,  "b": "\\u00e9"}')
+
+
+def test_python_values() -> None:
+    text = "[a.b(x=-1.5, y=[True, none_], z={'k': None})]"
+    assert parse(text).malformed == [text]
+    text = "[a.b(x=-1.5, y=[True, false], z={'k': None}, s='it\\'s')]"
+    assert calls(parse(text)) == [("a.b", {"x": -1.5, "y": [True, False], "z": {"k": None}, "s": "it's"})]
+
+
+def test_text_around_calls_is_content() -> None:
+    parsed = parse(f"Let me look.\n<tool_call>{F}</tool_call>\nDone.")
+    assert calls(parsed) == [("f", {"a": 1})]
+    assert parsed.content.split() == ["Let", "me", "look.", "Done."]
+
+
+def test_a_mark_inside_a_string_is_no_mark() -> None:
+    text = '<tool_call>{"name": "f", "arguments": {"a": "</tool_call><tool_call>"}}</tool_call>'
+    assert calls(parse(text)) == [("f", {"a": "</tool_call><tool_call>"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "content"),
+    [
+        ("<think>\nhm\n</think>\n\nyes", "hm", "yes"),
+        ("hm</think>yes", "hm", "yes"),  # the template wrote the start
+        ("<think>hm", "hm", ""),
+        ("<think></think>yes", "", "yes"),
+        ("a tag <think> is not a block</think>", "", "a tag <think> is not a block</think>"),
+        ("no thought", "", "no thought"),
+    ],
+)
+def test_reasoning_is_kept_apart(text: str, reasoning: str, content: str) -> None:
+    parsed = parse(text)
+    assert (parsed.reasoning, parsed.content) == (reasoning, content)
+
+
+def test_a_call_inside_reasoning_is_no_call() -> None:
+    parsed = parse(f"<think>maybe <tool_call>{G}</tool_call></think><tool_call>{F}</tool_call>")
+    assert calls(parsed) == [("f", {"a": 1})]
+    assert "g" in parsed.reasoning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<|call|>{"name": "f", "arguments": {"a": 1}',
+        '<|call|>{"name": "f", "arguments": {"a": 1}}}',
+        "<|call|>",
+        "<|call|>[]",
+        '<|call|>{"arguments": {}}',
+        '<|call|>{"name": 1, "arguments": {}}',
+        '<|call|>{"name": "\\ud800", "arguments": {}}',
+        "<|call|>f(1)",
+        "<|call|>f(**x)",
+        "<|call|>__import__('os').system(a='x')(b=1)",
+        '{"name": "f", "arguments": {"a":',
+        '[{"name": "f", "arguments": {}} {"name": "f", "arguments": {}}]',
+        "[f(a=)]",
+        "[f(a=open)]",
+    ],
+)
+def test_what_looks_like_a_call_and_is_none_is_kept(text: str) -> None:
+    parsed = parse(text)
+    assert parsed.malformed == [text]
+    assert (parsed.tool_calls, parsed.content) == ([], "")
+
+
+def test_one_broken_call_does_not_hide_the_other() -> None:
+    parsed = parse(f'<|call|>{{"name": <|call|>{F}')
+    assert calls(parsed) == [("f", {"a": 1})]
+    assert parsed.malformed == ['<|call|>{"name": ']
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot help with that.",
+        '{"name": "Ann", "age": 3}',
+        "[1, 2, 3]",
+        "f(a=1)",
+        "print('hello')",
+        'The call {"name": "f", "arguments": {}} would do.',
+        "```python\nf(a=1)\n```",
+        "",
+        "{",
+        "[",
+    ],
+)
+def test_what_is_no_call_stays_content(text: str) -> None:
+    parsed = parse(text)
+    assert parsed.content == text
+    assert (parsed.tool_calls, parsed.malformed) == ([], [])
+
+
+def test_a_bare_python_call_of_an_offered_tool_is_a_call() -> None:
+    assert calls(parse("f(a=1)", names={"f"})) == [("f", {"a": 1})]
+    assert calls(parse("f(a=1)\nf(a=2)", names={"f"})) == [("f", {"a": 1}), ("f", {"a": 2})]
+    assert parse("f(a=b)", names={"f"}).malformed == ["f(a=b)"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '<|call|>{"a":' * 2_000, f'{{"name": "f", "arguments": {"9" * 5_000}}}']
+)
+def test_hostile_text_is_read_without_harm(text: str) -> None:
+    parse(text)
+
+
+MARKUP = [*MARKS, *filter(None, MARKS.values()), "<think>", "</think>", "```json\n", "\n```", F, G]
+SCRAPS = [
+    "f(a=1)",
+    "f(",
+    ")",
+    "name",
+    '"name":',
+    '"arguments":',
+    "1e999",
+    "\\ud800",
+    "\ud800",
+    "\x00",
+    *"[]{}\"',;:",
+]
+PIECES = st.sampled_from([*MARKUP, *SCRAPS])
+TEXT = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=12).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXT)
+def test_nothing_raises(text: str) -> None:
+    parsed = parse(text, names={"f"})
+    for call in parsed.tool_calls:
+        call.model_dump_json()
+        assert call.name
+    json.dumps(parsed.malformed)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), min_size=1, max_size=3))
+def test_what_a_template_writes_is_read_back(arguments: list[dict]) -> None:
+    bodies = [json.dumps({"name": "f", "arguments": given_}, ensure_ascii=False) for given_ in arguments]
+    for start, end in [("<|call|>", ""), ("<tool_call>\n", "\n</tool_call>\n")]:
+        parsed = parse("".join(start + body + end for body in bodies))
+        assert [call.parsed() for call in parsed.tool_calls] == arguments
+    assert [call.parsed() for call in parse(f"[{', '.join(bodies)}]").tool_calls] == arguments
