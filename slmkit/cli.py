@@ -173,6 +173,7 @@ def score_bfcl(
     answers: Annotated[Path, typer.Argument(help="JSON lines: {id, model_output} or the official {id, result}.")],
     data: Data = None,
     verify: Annotated[bool, typer.Option("--verify", help="Rows carry `valid`: say where we disagree.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Not every entry is answered: score those that are.")] = False,
     json: Json = None,
 ) -> None:
     """Score answers to BFCL single-turn entries with the official AST semantics.
@@ -182,7 +183,7 @@ def score_bfcl(
     from slmkit import config
     from slmkit.capability.answers import score_answers
 
-    result = score_answers(answers, config.dataset("bfcl", data), verify=verify)
+    result = score_answers(answers, config.dataset("bfcl", data), verify=verify, partial=partial)
     save(result, json)
     if verify:
         typer.echo(f"{result['agree']} of {result['n']} verdicts agree")

@@ -33,12 +33,12 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
                     continue
                 try:
                     row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise InputError(f"{path}:{number}: not JSON ({error.msg}); mend or remove the line") from None
+                except ValueError as error:  # also an integer too long to convert
+                    raise InputError(f"{path}:{number}: not JSON ({error}); mend or remove the line") from None
                 if not isinstance(row, dict):
                     raise InputError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
                 yield row
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except (EOFError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); get the file again") from None
 
 

@@ -29,7 +29,7 @@ class ToolCall(Record):
         """The arguments as a mapping, or None when the text is no JSON object: a failure is data, not an error."""
         try:
             value = json.loads(self.arguments)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # ValueError: also an integer of over 4,300 digits
             return None
         return value if isinstance(value, dict) else None
 

@@ -11,6 +11,7 @@ import torch
 from folders import TEMPLATE, write_model, write_tokenizer
 
 from slmkit import models
+from slmkit.errors import InputError
 from slmkit.models import Request
 from slmkit.models.constraint import CallConstraint
 from slmkit.models.grammar import FORMATS, CallFormat, CallGrammar, call_format, closed
@@ -151,6 +152,7 @@ def test_calls_of_a_random_model_are_valid(tmp_path: Path, monkeypatch: pytest.M
 
 def start_calls(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the model start each constrained reply with a call, which random weights hardly do."""
+    model._load_grammar()
     start = model.grammar.start_id
 
     class Started(CallConstraint):
@@ -272,6 +274,13 @@ def test_closed_keeps_properties_that_are_named_like_annotations() -> None:
 
 def test_format_is_read_from_the_template() -> None:
     assert call_format(TEMPLATE) == FORMATS["mini"]
-    assert call_format("...<tool_call>\\n{...}") == FORMATS["hermes"]
-    assert call_format('{"name": function name, "parameters": dictionary}') == FORMATS["llama"]
-    assert call_format("plain") == FORMATS["json"]
+    assert call_format('{% if tools %}<tool_call>\n{"name": ...}') == FORMATS["hermes"]
+    assert call_format('{{ tools }} {"name": function name, "parameters": dictionary}') == FORMATS["llama"]
+    assert call_format("{{ messages }}") == FORMATS["json"]
+    assert call_format("{{ tools }}<tool_call><function={{ name }}>") is None
+
+
+def test_a_format_that_is_not_known_is_said(tmp_path: Path) -> None:
+    model = models.load(str(write_model(tmp_path, template="{{ tools }}{{ messages }}")), device="cpu")
+    with pytest.raises(InputError, match="its form of calls is not known"):
+        model.chat([{"role": "user", "content": "hi"}], TOOLS, constrained=True)

@@ -169,6 +169,17 @@ def test_arguments_become_a_mapping_for_the_template(model: LocalModel) -> None:
     assert '<|call|>{"name": "f", "arguments": {"a": 1}}<|end|>' in model.render(turn('{"a": 1}'))
 
 
+def test_a_template_without_tools_gets_them_as_text(tmp_path: Path) -> None:
+    template = "{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}"
+    model = models.load(str(write_model(tmp_path, template=template)), device="cpu")
+    text = model.render(
+        [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hi"}], [TOOL]
+    )
+    assert text.startswith("[system] Be kind.\n\n") and text.endswith("\n[user] hi\n")
+    assert json.dumps(TOOL["function"]) in text
+    assert model.render([{"role": "user", "content": "hi"}]) == "[user] hi\n"
+
+
 def test_batches_are_few_shapes_within_the_budget() -> None:
     lengths = [5, 900, 70, 64, 65, 3_000, 1]
     found = list(batches(lengths, budget_tokens=1_024, max_rows=3))

@@ -577,6 +577,11 @@ def test_seal_tools_adds_others_and_scores(data):
     assert set(suites.aggregate(items, [Reply(malformed=["x"])] * 4).values()) == {0.0}
 
 
+def test_seal_tools_without_distractors_takes_the_other_tools(data):
+    (data / "seal_tools" / "tool_distractors.jsonl").unlink()
+    assert all(len(item.tools) == 2 for item in checked(suites.load("seal_tools/dev", data)))
+
+
 def test_a_call_of_an_unknown_tool_is_named(data):
     put(data / "seal_tools" / "tool.jsonl")
     with pytest.raises(InputError, match=r"dev\.jsonl: dev-easy-0 calls 'getTide'"):

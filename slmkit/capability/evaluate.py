@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,26 @@ from slmkit.capability.suites.items import Item
 from slmkit.errors import InputError
 from slmkit.records import Reply
 
-PROBE_ITEMS = 4  # items that are run to estimate the time of the rest; recorded, so not paid for twice
+PROBE_ITEMS = 8  # items that are run to estimate the time of the rest; recorded, so not paid for twice
+MAX_TOKENS = 320  # of a reply; four parallel calls of our most wordful tokenizer fit
 
 
-def _recorded(ref: str, cache: Path | None, options: dict[str, Any]) -> Any:
+def _model(ref: str, cache: Path | None, options: dict[str, Any]) -> models.Model:
     """The model, with its calls kept in a file of the cache folder when there is one."""
     model = models.load(ref, **options)
-    if cache is None:
-        return model
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", ref)
-    return models.Recorded(model, cache / f"{name}.jsonl")
+    return models.record(model, cache / f"{name}.jsonl") if cache else model
 
 
-def _load(names: Sequence[str], data: Path | None, limit: int, seed: int) -> list[list[Item]]:
-    """Items by suite and category, in the order asked for, each category once."""
-    items = {(i.suite, i.category, i.id): i for name in names for i in suites.load(name, data, limit, seed)}
-    return [list(group) for _, group in groupby(items.values(), key=lambda i: (i.suite, i.category))]
+def _load(names: Sequence[str], data: Path | None, limit: int, seed: int) -> list[Item]:
+    """Items in the order asked for, each once."""
+    items = (item for name in names for item in suites.load(name, data, limit, seed))
+    return list({(item.suite, item.category, item.id): item for item in items}.values())
+
+
+def _fresh(model: models.Model, requests: Sequence[models.Request], asked: dict[str, Any]) -> list[bool]:
+    """Which requests the model will really be asked, and not its cache."""
+    return [not (isinstance(model, models.Recorded) and model.has(request, **asked)) for request in requests]
 
 
 def _row(model: str, constrained: bool, item: Item, reply: Reply, seconds: float) -> dict[str, Any]:
@@ -68,53 +71,55 @@ def evaluate(
     constrained: bool = False,
     seed: int = 0,
     cache: Path | None = None,
+    max_tokens: int = MAX_TOKENS,
     **options: Any,
 ) -> pd.DataFrame:
     """Ask every model every item; `limit` items a category (0: all), the same ones for each model.
 
-    Columns: model, suite, category, id, schema (`in` or `out` of what the model was trained on, as far as known),
-    wants, constrained, correct, error (kind of miss), failed (why there is no answer; counts as wrong), called,
-    prompt_tokens, completion_tokens, ttft_s, latency_s, logprob (nats), seconds (share of the wall time of its
-    batch run; NaN for a call taken from the cache). `options` go to `models.load`.
+    Columns: model, suite, category, id, schema (`in` or `out` of what the minis were trained on), wants,
+    constrained, correct, error (kind of miss), failed (why there is no answer; counts as wrong), called,
+    prompt_tokens, completion_tokens, ttft_s, latency_s, logprob (nats), seconds (wall time of the model's run, shared
+    out evenly; missing for a call taken from the cache). `options` go to `models.load`.
     """
-    groups = _load(suite_names, data, limit, seed)
+    items = _load(suite_names, data, limit, seed)
+    requests = [models.Request(item.messages, item.tools) for item in items]
+    asked = {"constrained": constrained, "max_tokens": max_tokens}
     rows: list[dict[str, Any]] = []
     for ref in model_refs:
-        model = _recorded(ref, cache, options)
-        for group in groups:
-            requests = [models.Request(item.messages, item.tools) for item in group]
-            fresh = [not (cache and model.has(request, constrained=constrained)) for request in requests]
-            start = time.perf_counter()
-            label = f"{ref} {group[0].suite}/{group[0].category}"
-            replies = model.chat_many(requests, constrained=constrained, description=label)
-            share = (time.perf_counter() - start) / max(1, sum(fresh))
-            for item, reply, new in zip(group, replies, fresh, strict=True):
-                rows.append(_row(ref, constrained, item, reply, share if new else np.nan))
+        model = _model(ref, cache, options)
+        fresh = _fresh(model, requests, asked)
+        start = time.perf_counter()
+        replies = model.chat_many(requests, **asked)
+        share = (time.perf_counter() - start) / max(1, sum(fresh))
+        rows += [
+            _row(ref, constrained, item, reply, share if new else np.nan)
+            for item, reply, new in zip(items, replies, fresh, strict=True)
+        ]
     return pd.DataFrame(rows)
 
 
 def summary(table: pd.DataFrame, by: Sequence[str] = ("suite", "category")) -> list[dict[str, Any]]:
     """One row a model and group: share correct with its Wilson interval; a failed item counts as wrong.
 
-    `tokens_per_s` is completion tokens over wall time of the items that were run now, None where all came from the
-    cache. Shares are fractions.
+    `tokens_per_s` is completion tokens over wall time of the model's run (one figure for all groups, since batches mix
+    them), None where all came from the cache. Shares are fractions.
     """
     rows = []
+    timed = table.dropna(subset="seconds").groupby(["model", "constrained"])
+    speed = (timed["completion_tokens"].sum() / timed["seconds"].sum()).to_dict()
     for keys, group in table.groupby(["model", *by, "constrained"], sort=False):
         n, k = len(group), int(group["correct"].sum())
         low, high = stats.wilson(k, n)
-        timed = group.dropna(subset="seconds")
-        seconds = timed["seconds"].sum()
         rows.append(
             {
                 **dict(zip(["model", *by, "constrained"], keys, strict=True)),
-                "metric": " ".join(sorted({suites.metric(s) for s in group["suite"].unique()})),
+                "metric": ", ".join(sorted({suites.metric(s) for s in group["suite"].unique()})),
                 "n": n,
                 "n_failed": int(group["failed"].notna().sum()),
                 "estimate": k / n,
                 "low": low,
                 "high": high,
-                "tokens_per_s": float(timed["completion_tokens"].sum() / seconds) if seconds else None,
+                "tokens_per_s": speed.get((keys[0], keys[-1])),
             }
         )
     return rows
@@ -125,7 +130,7 @@ def paired(table: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
     Raises InputError when they have none in common.
     """
-    keys = ["suite", "category", "id", "schema", "wants"]
+    keys = ["suite", "category", "id", "schema", "wants", *(["task"] if "task" in table else [])]
     wide = table.pivot_table(index=keys, columns="model", values="correct", aggfunc="first", observed=True)
     wide = wide.reindex(columns=[a, b]).dropna().astype(float)
     if wide.empty:
@@ -176,35 +181,38 @@ def plan(
     seed: int = 0,
     margin: float = 0.05,
     cache: Path | None = None,
+    max_tokens: int = MAX_TOKENS,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Before a run: items a category, the smallest difference it could detect, and about how long it takes.
 
     `detectable` is the paired difference found with 80 % power if the models disagree on a fifth of the items.
-    `seconds` scales the time of the first few items (`PROBE_ITEMS` a category), so it is an upper estimate where
-    larger batches are faster.
+    `seconds` scales the time of `PROBE_ITEMS` items, so it is an upper estimate where larger batches are faster.
     """
-    groups = _load(suite_names, data, limit, seed)
-    loaded = [_recorded(ref, cache, options) for ref in model_refs]
+    items = _load(suite_names, data, limit, seed)
+    requests = [models.Request(item.messages, item.tools) for item in items]
+    asked = {"constrained": constrained, "max_tokens": max_tokens}
+    seconds = np.zeros(len(items))
+    for ref in model_refs:
+        model = _model(ref, cache, options)
+        left = np.flatnonzero(_fresh(model, requests, asked))
+        probe = left[:: max(1, len(left) // PROBE_ITEMS)][:PROBE_ITEMS]
+        start = time.perf_counter()
+        model.chat_many([requests[index] for index in probe], description=f"{ref} probe", **asked)
+        seconds[np.setdiff1d(left, probe)] += (time.perf_counter() - start) / max(1, len(probe))
+    table = pd.DataFrame({"suite": [i.suite for i in items], "category": [i.category for i in items], "s": seconds})
     rows = []
-    for group in groups:
-        requests = [models.Request(item.messages, item.tools) for item in group]
-        seconds = 0.0
-        for model in loaded:
-            left = [r for r in requests if not (cache and model.has(r, constrained=constrained))]
-            start = time.perf_counter()
-            model.chat_many(left[:PROBE_ITEMS], constrained=constrained, description="probe")
-            seconds += (time.perf_counter() - start) / max(1, len(left[:PROBE_ITEMS])) * len(left[PROBE_ITEMS:])
+    for (suite, category), group in table.groupby(["suite", "category"], sort=False):
         detectable = stats.minimum_detectable_difference(len(group), discordance=0.2)
         rows.append(
             {
-                "suite": group[0].suite,
-                "category": group[0].category,
+                "suite": suite,
+                "category": category,
                 "n": len(group),
                 "detectable": detectable,
                 "margin": margin,
                 "can_settle": detectable <= margin,
-                "seconds": round(seconds, 1),
+                "seconds": round(group["s"].sum(), 1),
             }
         )
     return rows

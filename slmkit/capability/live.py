@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import pandas as pd
 
 from slmkit import config, stats
 from slmkit.capability import evaluate, suites
 from slmkit.capability.scoring import ERRORS
+from slmkit.errors import InputError
 
-if TYPE_CHECKING:
-    from slmkit.notebook import Run
+
+class Run(Protocol):
+    """What is used here of a notebook's run."""
+
+    parameters: dict[str, Any]
+    scale: config.Scale
+    folder: Path
+    seed: int
+    live: bool
+
+    def note(self, text: str) -> None:
+        """Say something on the page and in the results."""
 
 
 def _data(run: Run) -> Path | None:
@@ -77,15 +88,41 @@ def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def differences(items: pd.DataFrame, run: Run, by: Sequence[str] = ("suite", "category")) -> pd.DataFrame:
-    """Paired difference of small minus large in each group, free decoding; empty where both are one model."""
+def task(suite: str, category: str) -> str:
+    """The row of a figure that a category belongs to: our own categories alone, the benchmarks by kind."""
+    if suite == "own":
+        return f"own / {category.replace('_', ' ')}"
+    if suite != "bfcl":
+        return suite
+    kind = "no call" if "irrelevance" in category else "live" if category.startswith("live") else "non-live"
+    return f"bfcl / {kind}"
+
+
+def _free(items: pd.DataFrame) -> pd.DataFrame:
+    names = [task(suite, category) for suite, category in zip(items["suite"], items["category"], strict=True)]
+    return items.assign(task=names)[~items["constrained"]]
+
+
+def scores(items: pd.DataFrame) -> pd.DataFrame:
+    """Share right by model and task with its interval, free decoding."""
+    return pd.DataFrame(evaluate.summary(_free(items), by=("task",)))
+
+
+def differences(items: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Paired difference of small minus large by task, free decoding. InputError where both are one model."""
     small, large = run.parameters["slm"], run.parameters["llm"]
     if small == large:
-        return pd.DataFrame()
+        raise InputError(f"slm and llm are both {small!r}; name two models to compare")
     rows = evaluate.compare(
-        items[~items["constrained"]], small, [large], run.parameters["margin"], by, run.scale.n_bootstrap, run.seed
+        _free(items), small, [large], run.parameters["margin"], ("task",), run.scale.n_bootstrap, run.seed
     )
     return pd.DataFrame(rows)
+
+
+def subtitle(items: pd.DataFrame, run: Run) -> str:
+    """What a live figure was measured on: items, scale."""
+    n = items[["suite", "category", "id"]].drop_duplicates().shape[0]
+    return f"n = {n:,} items, scale {run.scale.name}, 95 % intervals"
 
 
 def splits(items: pd.DataFrame) -> pd.DataFrame:
@@ -107,9 +144,9 @@ def errors(items: pd.DataFrame) -> pd.DataFrame:
     counted = items.assign(outcome=kind).groupby(["model", "constrained", "outcome"]).size().rename("k").reset_index()
     counted["n"] = counted.groupby(["model", "constrained"])["k"].transform("sum")
     counted["share"] = counted["k"] / counted["n"]
-    order = {name: place for place, name in enumerate(("right", *ERRORS, "failed"))}
-    return counted.sort_values(["model", "constrained", "outcome"], key=lambda c: c.map(order).fillna(c) if c.name ==
-                               "outcome" else c).reset_index(drop=True)  # fmt: skip
+    counted["decoding"] = counted["constrained"].map({True: "grammar", False: "free"})
+    counted["place"] = counted["outcome"].map({name: i for i, name in enumerate(("right", *ERRORS, "failed"))})
+    return counted.sort_values(["place", "model", "constrained"]).drop(columns="place").reset_index(drop=True)
 
 
 def speed(items: pd.DataFrame) -> pd.DataFrame:

@@ -102,22 +102,21 @@ def board(facts: pd.DataFrame) -> pd.DataFrame:
     return about.join(wide).reset_index()
 
 
-def capability_by_size(facts: pd.DataFrame, benchmark: str, locator: str = "") -> pd.DataFrame:
-    """Sized models of a benchmark's largest table, with `frontier`: the best score at or below each size.
+def capability_by_size(
+    facts: pd.DataFrame, benchmark: str, locator: str = "", x: str = "params_b"
+) -> pd.DataFrame:
+    """Models of a benchmark's largest table by size, with `frontier`: the best score at or below each size.
 
-    Columns: model, params_b, released, size, specialist, score, frontier (percent), on_frontier.
+    With `x="released"` by date instead, closed models included. Columns: model, params_b, released, size,
+    specialist, score, frontier (percent), on_frontier.
     """
-    rows = scores(select(facts, re.escape(benchmark), locator)).dropna(subset="params_b")
+    rows = scores(select(facts, re.escape(benchmark), locator)).dropna(subset=x)
     if rows.empty:
-        raise InputError(f"{benchmark}: no model of known size in a table {locator!r}")
-    rows = rows[rows.table == rows.table.mode()[0]].sort_values(["params_b", "score"])
-    frontier = rows.groupby("params_b").score.transform("max").cummax()
-    columns = ["model", "params_b", "released", "size", "specialist", "score", "frontier"]
-    return (
-        rows.assign(frontier=frontier)[columns]
-        .assign(on_frontier=rows.score == frontier)
-        .reset_index(drop=True)
-    )
+        raise InputError(f"{benchmark}: no model of known {x} in a table {locator!r}")
+    rows = rows[rows.table == rows.table.mode()[0]].sort_values([x, "score"])
+    rows = rows[["model", "params_b", "released", "size", "specialist", "score"]].reset_index(drop=True)
+    rows["frontier"] = rows.groupby(x).score.transform("max").cummax()
+    return rows.assign(on_frontier=rows.score == rows.frontier)
 
 
 def same_table_pairs(facts: pd.DataFrame, benchmarks: str, generalists: bool = False) -> pd.DataFrame:

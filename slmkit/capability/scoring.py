@@ -18,6 +18,7 @@ ERRORS = (
     "wrong_argument_value",
     "needless_call",
     "missed_call",
+    "wrong_reply",  # right not to call, but the text decides wrongly
 )
 
 JSON_TYPES = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}

@@ -8,7 +8,7 @@ resumes from DIR.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start-from")
     parser.add_argument("--out", required=True)
-    given = parser.parse_args()
-    print(pretrain(**vars(given)))
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=NUMBER", help="a field of the recipe"
+    )
+    given = vars(parser.parse_args())
+    recipe = changed_recipe(given.pop("set"))
+    print(pretrain(**given, recipe=recipe))
+
+
+def changed_recipe(changes: list[str]) -> Recipe:
+    """The recipe with fields changed by `NAME=NUMBER`; InputError for an unknown field or a value that is none."""
+    numbers = {field.name for field in fields(Recipe) if field.name != "weights"}
+    values = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in numbers:
+            raise unknown("recipe field", name, numbers)
+        try:
+            values[name] = type(getattr(Recipe(), name))(text)
+        except ValueError:
+            raise InputError(f"--set {change}: {text!r} is not a number") from None
+    return Recipe(**values)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from slmkit.errors import InputError, unknown
 from slmkit.mini.batches import Batch, Stream, Weights
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+AHEAD = (5, 7)  # where the first two parts of a called tool's name stand, seen from the answer's first token
 BLOCK = 256  # positions that go through the vocabulary come in multiples of it: few shapes
 
 
@@ -49,6 +53,9 @@ class Recipe:
     adamw_lr: float = 4e-3
     weights: Weights = field(default_factory=Weights)
     chunk: int = 2048  # conversations generated at a time
+    ahead: float = (
+        0.0  # weight of the look-ahead loss: before it answers, the model foretells the name it will call
+    )
 
 
 def config(model: str, tokenizer: PreTrainedTokenizerFast) -> Any:
@@ -101,7 +108,11 @@ class Trainer:
             else AutoModelForCausalLM.from_config(config(model, tokenizer))
         )
         self.model: PreTrainedModel = made.to(self.device)
-        named = list(self.model.named_parameters())
+        hidden = self.model.config.hidden_size
+        self.ahead = torch.nn.Linear(
+            hidden, hidden * len(AHEAD), bias=False, device=self.device
+        )  # thrown away later
+        named = list(self.model.named_parameters()) + list(self.ahead.named_parameters())
         matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed" not in name]
         others = [parameter for name, parameter in named if parameter.ndim != 2 or "embed" in name]
         self.optimizers = [
@@ -213,7 +224,25 @@ class Trainer:
             logits = self.model.lm_head(hidden.reshape(-1, hidden.shape[-1])[chosen.to(self.device)])
         losses = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
         self._note(batch, chosen, weight, wanted, logits, losses)
-        return (losses * weight).sum() / weight.sum()
+        loss = (losses * weight).sum() / weight.sum()
+        return loss + self.recipe.ahead * self._look_ahead(batch, hidden) if self.recipe.ahead else loss
+
+    def _look_ahead(self, batch: Batch, hidden: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the tokens `AHEAD` of an answer's first token, foretold where the answer is due.
+
+        It makes the model look up the tool before it decides between call and refusal.
+        """
+        import torch
+
+        rows, columns = np.nonzero(batch.first)
+        near = columns + max(AHEAD) < batch.ids.shape[1]
+        rows, columns = rows[near], columns[near]
+        states = self.ahead(hidden[rows, columns - 1]).reshape(-1, hidden.shape[-1])
+        wanted = np.stack([batch.ids[rows, columns + offset] for offset in AHEAD], axis=1).reshape(-1)
+        logits = self.model.lm_head(states).float()
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(wanted).to(self.device))
+        self._mean("ahead", loss.item())
+        return loss
 
     def _note(self, batch: Batch, chosen: Any, weight: Any, wanted: Any, logits: Any, losses: Any) -> None:
         """Running means over what the assistant says: loss, accuracy, accuracy of its first token by kind."""
@@ -234,8 +263,10 @@ class Trainer:
             }
             for name, values in found.items():
                 if len(values):
-                    now = values.mean().item()
-                    self.means[name] = 0.97 * self.means[name] + 0.03 * now if name in self.means else now
+                    self._mean(name, values.mean().item())
+
+    def _mean(self, name: str, now: float) -> None:
+        self.means[name] = 0.97 * self.means.get(name, now) + 0.03 * now
 
     def save(self, path: Path, identity: dict) -> None:
         """Checkpoint in one step: a reader finds the old one or the new one."""
@@ -244,6 +275,7 @@ class Trainer:
         state = {
             "identity": identity,
             "model": self.model.state_dict(),
+            "ahead": self.ahead.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "cursors": {easy: stream.cursor for easy, stream in self.streams.items()},
             "step": self.step,
@@ -266,6 +298,7 @@ class Trainer:
                 f"{path}: belongs to another model, seed or recipe; choose another --out or remove it"
             )
         self.model.load_state_dict(state["model"])
+        self.ahead.load_state_dict(state["ahead"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for easy, stream in self.streams.items():
@@ -287,6 +320,7 @@ class Trainer:
         replace_folder(folder, write)
 
 
+@cache
 def has_bfloat16(device: str) -> bool:
     """Whether matrix units for bfloat16 are there; without them autocast is slower than float32."""
     if device != "cpu":

@@ -42,13 +42,18 @@ FORMATS = {
 }
 
 
-def call_format(template: str) -> CallFormat:
-    """The format that a chat template teaches; plain JSON with name and arguments where it shows none."""
-    if "<|call|>" in template:
+def call_format(template: str) -> CallFormat | None:
+    """The format that a chat template teaches; None for one that is not known here.
+
+    A template without tools gets them as text, with plain JSON as the form of a call (`messages.with_tools`).
+    """
+    if '<|call|>{"name"' in template:
         return FORMATS["mini"]
-    if "<tool_call>" in template:
+    if '"name": function name, "parameters": ' in template:
+        return FORMATS["llama"]
+    if "<tool_call>" in template and "<function=" not in template and "<arg_key>" not in template:
         return FORMATS["hermes"]
-    return FORMATS["llama" if '"parameters": ' in template else "json"]
+    return None if "tools" in template else FORMATS["json"]
 
 
 def closed(schema: Any) -> Any:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slmkit import allocator
+from slmkit.errors import InputError
 from slmkit.models import loading
 from slmkit.models.base import Model, Request, Sampling
 from slmkit.models.decoding import Generated, Prompt, batches, generate
-from slmkit.models.messages import for_template
+from slmkit.models.messages import for_template, with_tools
 from slmkit.models.parsing import parse
 from slmkit.models.reference import Reference
 from slmkit.records import Reply, Usage
@@ -49,7 +50,7 @@ class LocalModel(Model):
         self.ends = _ends(model, tokenizer)
         self.batch_tokens = BATCH_TOKENS.get(model.device.type, 8_192)
         self.max_rows = MAX_ROWS.get(model.device.type, 64)
-        self._grammar: Any = None
+        self.grammar: Any = None
 
     @classmethod
     def load(
@@ -75,6 +76,8 @@ class LocalModel(Model):
         return cls(reference.text, model, tokenizer, fingerprint, template)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        if sampling.constrained:
+            self._load_grammar()
         prompts: dict[int, Prompt] = {}
         for index, request in enumerate(requests):
             prompt = self._prompt(request, sampling)
@@ -90,12 +93,11 @@ class LocalModel(Model):
 
     def render(self, messages: list[dict], tools: list[dict] | None = None) -> str:
         """The prompt as text, up to where the assistant goes on; raises what the template raises."""
+        messages, offered = for_template(messages), tools or None
+        if offered and "tools" not in str(self.tokenizer.chat_template):
+            messages, offered = with_tools(messages, offered), None
         return self.tokenizer.apply_chat_template(
-            for_template(messages),
-            tools=tools or None,
-            add_generation_prompt=True,
-            tokenize=False,
-            **self.template,
+            messages, tools=offered, add_generation_prompt=True, tokenize=False, **self.template
         )
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt | Reply:
@@ -110,7 +112,7 @@ class LocalModel(Model):
         if len(ids) >= self.context:
             error = f"context overflow: {len(ids):,} tokens > {self.context:,}"
             return Reply(model=self.ref, usage=Usage(prompt=len(ids)), error=error)
-        seed = int(request.key(self.ref, sampling)[:15], 16)  # a row's own dice, whatever batch it lands in
+        seed = int(request.key("", sampling)[:15], 16)  # a row's own dice, whatever batch it lands in
         return Prompt(ids, min(sampling.max_tokens, self.context - len(ids)), seed)
 
     def _run(
@@ -183,16 +185,17 @@ class LocalModel(Model):
             model=self.ref,
         )
 
-    @property
-    def grammar(self) -> Any:
-        """The maker of constraints for this model, built at first use."""
-        if self._grammar is None:
-            from slmkit.models.grammar import CallGrammar, call_format
+    def _load_grammar(self) -> None:
+        """Build the maker of constraints at first use; InputError where the form of calls is unknown."""
+        if self.grammar is not None:
+            return
+        from slmkit.models.grammar import CallGrammar, call_format
 
-            form = call_format(str(self.tokenizer.chat_template))
-            vocab_size = self.model.get_output_embeddings().weight.shape[0]
-            self._grammar = CallGrammar(self.tokenizer, vocab_size, self.ends, form)
-        return self._grammar
+        form = call_format(str(self.tokenizer.chat_template))
+        if form is None:
+            raise InputError(f"{self.ref}: constrained=True cannot be had, its form of calls is not known")
+        vocab_size = self.model.get_output_embeddings().weight.shape[0]
+        self.grammar = CallGrammar(self.tokenizer, vocab_size, self.ends, form)
 
     def _text(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+TOOLS_AS_TEXT = (
+    'To call a function, answer with {"name": "<function>", "arguments": {"<parameter>": <value>}}, or a '
+    "list of such objects, and nothing else. Answer in words where no function fits. Functions:"
+)
+
 
 def for_template(messages: list[dict]) -> list[dict]:
     """Messages for a chat template: arguments as a mapping where they are one, content never null."""
@@ -17,6 +22,15 @@ def for_template(messages: list[dict]) -> list[dict]:
 def for_api(messages: list[dict]) -> list[dict]:
     """Messages for an OpenAI-compatible server: arguments as JSON text."""
     return [_with_arguments(message, _text) for message in messages]
+
+
+def with_tools(messages: list[dict], tools: list[dict]) -> list[dict]:
+    """Messages with the tools told in the system message, for a chat template that knows no tools."""
+    listed = "\n".join(json.dumps(tool.get("function", tool), ensure_ascii=False) for tool in tools)
+    told = f"{TOOLS_AS_TEXT}\n{listed}"
+    if messages and messages[0]["role"] == "system":
+        return [{**messages[0], "content": f"{messages[0]['content']}\n\n{told}"}, *messages[1:]]
+    return [{"role": "system", "content": told}, *messages]
 
 
 def _with_arguments(message: dict, change: Callable[[object], object]) -> dict:

@@ -87,11 +87,7 @@ def score(item: Item, reply: Reply) -> Score:
 
 
 def aggregate(items: Sequence[Item], replies: Sequence[Reply]) -> dict[str, float]:
-    """Values of the source's metric that belong to a set, such as F1, by name; empty where the suite has
-    none.
-
-    All items must be of one suite.
-    """
+    """Values of the source's metric for a set of items of one suite, such as F1; empty where it has none."""
     suites = {item.suite for item in items}
     if len(suites) > 1:
         raise InputError(f"aggregate one suite at a time, not {', '.join(sorted(suites))}")

@@ -27,7 +27,7 @@ from typing import Any
 
 from slmkit.capability.scoring import Score, decoded, score_calls, score_no_call
 from slmkit.capability.suites.dialogue import messages_of
-from slmkit.capability.suites.items import WRONG_REPLY, Item
+from slmkit.capability.suites.items import Item
 from slmkit.capability.suites.source import entries
 from slmkit.capability.suites.tools import toolbox
 from slmkit.errors import InputError
@@ -144,7 +144,7 @@ def _special(item: Item, reply: Reply) -> Score:
             needed.append([function, *(legal for legal, source in names.items() if source == function)])
             needed += [[name.strip()] for name in missing]
     absent = [options[0] for options in needed if not any(option in text for option in options)]
-    return Score(False, WRONG_REPLY, f"does not say {absent[0]!r}") if absent else Score(True)
+    return Score(False, "wrong_reply", f"does not say {absent[0]!r}") if absent else Score(True)
 
 
 def score(item: Item, reply: Reply) -> Score:

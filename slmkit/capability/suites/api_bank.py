@@ -103,11 +103,9 @@ def apis(dialogues: list[dict[str, Any]], path: Path) -> dict[str, dict[str, Any
             required = list(properties)
         else:
             description, notes = about.get(name, (" ".join(words(name)).capitalize() + ".", {}))
-            by_place = (
-                dict(zip(order[name], notes.values(), strict=True)) if len(order[name]) == len(notes) else {}
-            )
-            note = {key: notes.get(key, by_place.get(key, "")) for key in order[name]}
-            properties = {key: {"type": "str", "description": text} for key, text in note.items()}
+            places = list(notes.values()) if len(notes) == len(order[name]) else [""] * len(order[name])
+            named = {key: notes.get(key, place) for key, place in zip(order[name], places, strict=True)}
+            properties = {key: {"type": "str", "description": text} for key, text in named.items()}
             required = [key for key in order[name] if all(key in arguments for arguments in called[name])]
         schema = {"type": "object", "properties": properties, "required": required}
         made[name] = {"name": name, "description": description, "parameters": schema}
@@ -153,11 +151,8 @@ def load(folder: Path, category: str) -> Iterator[Item]:
     path = either(folder, "dialogues.jsonl")
     dialogues = list(entries(path, "file", "turns"))
     known = apis(dialogues, folder / "all_apis.csv")
-    library = [
-        {k: v for k, v in known[name].items() if k != "parameters"}
-        for name in known
-        if name != "ToolSearcher"
-    ]
+    found = [api for name, api in known.items() if name != "ToolSearcher"]
+    library = [{"name": api["name"], "description": api["description"]} for api in found]
     for dialogue in dialogues:
         if FOLDERS.get(dialogue["file"].split("/")[0]) != category:
             continue
@@ -186,11 +181,12 @@ def _plain(value: Any) -> Any:
     """A value without what does not matter: letter case, blanks, a number or list written as text."""
     if isinstance(value, str):
         text = " ".join(value.split()).casefold()
+        if re.fullmatch(r"-?\d+(\.\d+)?", text):
+            return float(text)
         try:
-            parsed = literal(text)
+            return _plain(literal(text)) if text.startswith(("[", "{")) else text
         except (SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
             return text
-        return text if isinstance(parsed, str | bytes | set | tuple) else _plain(parsed)
     if isinstance(value, bool) or value is None:
         return str(value).casefold()
     if isinstance(value, int | float):

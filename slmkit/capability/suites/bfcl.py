@@ -21,7 +21,8 @@ from typing import Any
 
 from slmkit.capability import bfcl_checker
 from slmkit.capability.bfcl_checker import CATEGORIES as CATEGORIES
-from slmkit.capability.scoring import Score, decoded
+from slmkit.capability.bfcl_decode import score_reply
+from slmkit.capability.scoring import Score
 from slmkit.capability.suites.items import Item
 from slmkit.capability.suites.source import entries
 from slmkit.capability.suites.tools import toolbox
@@ -93,14 +94,6 @@ def load(folder: Path, category: str) -> Iterator[Item]:
         )
 
 
-def model_output(item: Item, reply: Reply) -> list[dict[str, Any]] | None:
-    """The calls of a reply as BFCL has them, [{function: arguments}] under its names; None: unreadable."""
-    calls = decoded(reply)
-    if calls is None:
-        return None
-    return [{item.meta["names"].get(call["name"], call["name"]): call["arguments"]} for call in calls]
-
-
 def score(item: Item, reply: Reply) -> Score:
     """The official verdict, with the kind of error."""
-    return bfcl_checker.check(item.meta["original"], model_output(item, reply), item.gold, item.category)
+    return score_reply(item.meta["original"], reply, item.gold, item.category, item.meta["names"])

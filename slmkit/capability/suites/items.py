@@ -6,9 +6,6 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# The one miss that is about words: nothing was to be called, nothing was, but the text decides wrongly.
-WRONG_REPLY = "wrong_reply"
-
 
 @dataclass(frozen=True)
 class Item:

@@ -14,7 +14,7 @@ is left out of the gold: it calls nothing, and the names of its arguments cannot
 rate runs the calls and is not computed. Tools offered: those of the gold and `N_OTHERS` more, seeded (the
 source shows a whole catalogue). Every parameter also takes text, so that a reference fits the schema. Where
 the data define a function more than once, the definition that fits the call is offered; where they do not
-define it at all (the source's own gap, and names removed from this half), one is made from the calls.
+define it at all, one is made from the calls. A few gold calls name arguments that no definition has.
 """
 
 from __future__ import annotations

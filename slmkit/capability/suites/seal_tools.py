@@ -57,9 +57,8 @@ def load(folder: Path, category: str) -> Iterator[Item]:
     fields = ("api_name", "api_description", "parameters", "required", "responses")
     known = {e["api_name"]: function(e) for e in entries(either(folder, "tool.jsonl"), *fields)}
     others = either(folder, "tool_distractors.jsonl")
-    shelf = Shelf(
-        [function(e) for e in entries(others, *fields)] if others.is_file() else list(known.values())
-    )
+    at_hand = map(function, entries(others, *fields)) if others.is_file() else known.values()
+    shelf = Shelf(list(at_hand))
     path = either(folder, f"{category}.jsonl")
     for entry in entries(path, "id", "query", "calling"):
         wanted = list(dict.fromkeys(call["api"] for call in entry["calling"]))
@@ -83,10 +82,10 @@ def load(folder: Path, category: str) -> Iterator[Item]:
 
 def same_text(wanted: Any, given: Any) -> bool:
     """The source's comparison, values as text; a number is also the same as itself written 1 or 1.0."""
-    numbers = isinstance(wanted, int | float) and isinstance(given, int | float)
-    return str(wanted) == str(given) or (
-        numbers and wanted == given and isinstance(wanted, bool) == isinstance(given, bool)
-    )
+    if str(wanted) == str(given):
+        return True
+    numbers = {type(wanted), type(given)} <= {int, float}
+    return numbers and bool(wanted == given)
 
 
 def score(item: Item, reply: Reply) -> Score:
@@ -110,9 +109,10 @@ def aggregate(items: Sequence[Item], replies: Sequence[Reply]) -> dict[str, floa
             if call["name"] in gold:
                 wanted = gold[call["name"]]
                 tools[0] += 1
-                arguments[0] += sum(
-                    n in wanted and same_text(wanted[n], v) for n, v in call["arguments"].items()
+                same = (
+                    name in wanted and same_text(wanted[name], v) for name, v in call["arguments"].items()
                 )
+                arguments[0] += sum(same)
     values = {"format_accuracy": formatted / max(1, len(items))}
     for name, (right, predicted, wanted) in (("tool", tools), ("parameter", arguments)):
         values[f"{name}_precision"] = right / predicted if predicted else 0.0

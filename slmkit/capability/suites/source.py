@@ -64,8 +64,7 @@ class Shelf:
     def beside(
         self, right: Sequence[Mapping[str, Any]], query: str, n: int, key: str
     ) -> list[Mapping[str, Any]]:
-        """The functions `right` among `n` others, in an order that gives nothing away and depends on `key`
-        alone.
+        """The functions `right` among `n` others, in an order that depends on `key` alone.
 
         The others are drawn from the `4 n` nearest to the query, or from all where too few are near.
         """

@@ -74,6 +74,19 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
+def _mend(schema: dict[str, Any]) -> None:
+    """Bring keywords of OpenAPI 3.0 and of no standard at all into their place."""
+    for key in ("exclusiveMinimum", "exclusiveMaximum", "required"):
+        if isinstance(schema.get(key), bool):
+            value = schema.pop(key)
+            if key != "required" and value and (bound := key.replace("exclusiveM", "m")) in schema:
+                schema[key] = schema.pop(bound)
+    if not isinstance(schema.get("examples", []), list):
+        schema["examples"] = [schema["examples"]]
+    if isinstance(pattern := schema.get("pattern"), str) and not _compiles(pattern):
+        schema["description"] = f"{schema.get('description', '')} Pattern: {schema.pop('pattern')}".strip()
+
+
 def _enum(values: list[Any], kind: Any) -> list[Any]:
     """The values that the type admits; text that spells one ("3", "True") is taken at its word."""
     if not isinstance(kind, str) or kind not in VALUES:
@@ -104,8 +117,7 @@ def _properties(schema: dict[str, Any], properties: Mapping[str, Any]) -> None:
 
 
 def json_schema(node: Any) -> Any:
-    """The schema of a source as JSON Schema, in new objects; what is no schema at all is returned for the
-    check.
+    """The schema of a source as JSON Schema, in new objects; what is no schema is returned for the check.
 
     Beyond type names: `required: true` on a parameter moves to its parent; an `enum` keeps what its type
     admits, and one on an array is about the items; a required name without a schema gets the schema of any
@@ -120,15 +132,7 @@ def json_schema(node: Any) -> Any:
         schema = {**more, **schema, "type": kind}
         if kind is None or (isinstance(kind, list) and None in kind):
             del schema["type"]
-    for key in ("exclusiveMinimum", "exclusiveMaximum", "required"):
-        if isinstance(schema.get(key), bool):  # the OpenAPI 3.0 and per-parameter forms
-            value = schema.pop(key)
-            if key != "required" and value and (bound := key.replace("exclusiveM", "m")) in schema:
-                schema[key] = schema.pop(bound)
-    if not isinstance(schema.get("examples", []), list):
-        schema["examples"] = [schema["examples"]]
-    if isinstance(pattern := schema.get("pattern"), str) and not _compiles(pattern):
-        schema["description"] = f"{schema.get('description', '')} Pattern: {schema.pop('pattern')}".strip()
+    _mend(schema)
     for key in SUBSCHEMAS:
         if isinstance(schema.get(key), Mapping):
             schema[key] = json_schema(schema[key])

@@ -9,7 +9,7 @@ gives these.
 Different here: no judge. A reply that calls is tool_call, whatever it calls, exactly. Text is sorted by the
 rule of `decision`: it declines if it says that something cannot be done and does not end in a question; else
 it asks if it ends in a question or requests something, a closing offer ("Would you like ...?" after a
-statement) not counted; else it answers directly. On the source's own 603 candidate texts of this half, for
+statement) not counted; else it answers directly. On the source's own candidate texts, 603 for 201 items, on
 which the rule was written, it agrees with the label 598 times (cannot_answer 201 of 201, request_for_info
 200, direct 197); real replies are more varied.
 """
@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slmkit.capability.scoring import Score, decoded, score_any_call, score_no_call
-from slmkit.capability.suites.items import WRONG_REPLY, Item
+from slmkit.capability.suites.items import Item
 from slmkit.capability.suites.source import entries
 from slmkit.capability.suites.tools import toolbox
 from slmkit.files import either
@@ -89,23 +90,18 @@ def score(item: Item, reply: Reply) -> Score:
     if not called.correct or reply.error:
         return called
     if not reply.content.strip():
-        return Score(False, WRONG_REPLY, "empty reply")
+        return Score(False, "wrong_reply", "empty reply")
     found = decision(reply)
-    return Score(True) if found == item.gold else Score(False, WRONG_REPLY, f"{found} instead of {item.gold}")
+    return Score(True) if found == item.gold else Score(False, "wrong_reply", f"{found} instead of {item.gold}")
 
 
 def aggregate(items: Sequence[Item], replies: Sequence[Reply]) -> dict[str, float]:
-    """Accuracy, macro F1 over the three decisions, and tool hallucination (NaN without such items)."""
-    pairs = [(item.gold, decision(reply), item) for item, reply in zip(items, replies, strict=True)]
-    right = [score(item, reply).correct for item, reply in zip(items, replies, strict=True)]
-    f1 = []
-    for label in CATEGORIES:
-        both = sum(ok for (gold, _, _), ok in zip(pairs, right, strict=True) if gold == label)
-        either_one = sum(gold == label for gold, _, _ in pairs) + sum(found == label for _, found, _ in pairs)
-        f1.append(2 * both / either_one if either_one else 0.0)
-    bare = [bool(decoded(reply)) for item, reply in zip(items, replies, strict=True) if not item.tools]
-    return {
-        "accuracy": sum(right) / max(1, len(right)),
-        "macro_f1": sum(f1) / len(f1),
-        "tool_hallucination": sum(bare) / len(bare) if bare else float("nan"),
-    }
+    """Accuracy, macro F1 over the three decisions, and tool hallucination where items have no tool at all."""
+    pairs = list(zip(items, replies, strict=True))
+    right = Counter(item.gold for item, reply in pairs if score(item, reply).correct)
+    either_one = Counter(item.gold for item in items) + Counter(map(decision, replies))
+    f1 = [2 * right[label] / max(1, either_one[label]) for label in CATEGORIES]
+    values = {"accuracy": right.total() / max(1, len(pairs)), "macro_f1": sum(f1) / len(f1)}
+    if bare := [bool(decoded(reply)) for item, reply in pairs if not item.tools]:
+        values["tool_hallucination"] = sum(bare) / len(bare)
+    return values

@@ -1,0 +1,109 @@
+"""One line on each table of notebook 01: the finding as a figure's title, worked out from the table it titles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def _name(reference: str) -> str:
+    """A model reference short enough for a title."""
+    return reference.rsplit("/", 1)[-1]
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.0f} points"
+
+
+def by_task(scores: pd.DataFrame, slm: str) -> str:
+    """Where the small model is good and where it is not."""
+    mine = scores[scores["model"] == slm].sort_values("estimate")
+    worst, best = mine.iloc[0], mine.iloc[-1]
+    return (f"{_name(slm)} gets {best['estimate']:.0%} of {best['task']} right "
+            f"and {worst['estimate']:.0%} of {worst['task']}")  # fmt: skip
+
+
+def by_difference(differences: pd.DataFrame) -> str:
+    """How many of the paired comparisons are settled, and which way."""
+    counts = differences["verdict"].value_counts()
+    parts = [f"{counts[word]} {word}" for word in ("non-inferior", "inferior", "inconclusive") if word in counts]
+    return f"Small against large on {len(differences)} sets of the same items: {', '.join(parts)}"
+
+
+def by_split(splits: pd.DataFrame, slm: str) -> str:
+    """What the small model loses on tools that it never saw."""
+    mine = splits[splits["model"] == slm].set_index("group")["estimate"]
+    seen, unseen = mine.get("tools seen in training", np.nan), mine.get("tools never seen", np.nan)
+    return f"Tools never seen cost {_name(slm)} {_points(unseen - seen).lstrip('-+')}: {seen:.0%} becomes {unseen:.0%}"
+
+
+def by_error(errors: pd.DataFrame, slm: str) -> str:
+    """The most frequent kind of miss of the small model."""
+    mine = errors[(errors["model"] == slm) & ~errors["constrained"] & (errors["outcome"] != "right")]
+    if mine.empty:
+        return f"{_name(slm)} makes no mistake here"
+    worst = mine.sort_values("share").iloc[-1]
+    return f"What goes wrong most often with {_name(slm)}: {worst['outcome'].replace('_', ' ')} ({worst['share']:.0%})"
+
+
+def by_grammar(grammar: pd.DataFrame, slm: str) -> str:
+    """What the grammar is worth to the small model on tools that it never saw."""
+    mine = grammar[grammar["model"] == slm].set_index("schema")["difference"]
+    return f"A grammar changes {_name(slm)}'s score by {_points(mine.get('out', np.nan))} on tools it never saw"
+
+
+def by_speed(speed: pd.DataFrame, slm: str, llm: str) -> str:
+    """How much faster the small model is."""
+    free = speed[~speed["constrained"]].set_index("model")["tokens_per_s"]
+    if slm == llm or slm not in free or llm not in free:
+        return f"{_name(slm)} writes {free.iloc[0]:,.0f} tokens a second here"
+    return f"{_name(slm)} writes {free[slm] / free[llm]:.1f} times the tokens a second of {_name(llm)}"
+
+
+def by_size(frontier: pd.DataFrame) -> str:
+    """The best small and the best large model of one column."""
+    best = frontier.groupby("size")["score"].max()
+    return f"{frontier['column'].iloc[0]}: best below 10 bn {best['small']:.0f} %, best open model {best.max():.0f} %"
+
+
+def by_slope(slopes: pd.DataFrame) -> str:
+    """Which skill depends most on size, and which least."""
+    ordered = slopes.sort_values("estimate")
+    first, last = ordered.iloc[-1], ordered.iloc[0]
+    return (f"Ten times the size buys {first['estimate']:.0f} points of {first['skill']} "
+            f"and {last['estimate']:.0f} of {last['skill']}")  # fmt: skip
+
+
+def by_rank(ranks: pd.DataFrame) -> str:
+    """How well general scores rank models for agents."""
+    low, high = ranks["estimate"].min(), ranks["estimate"].max()
+    return f"General and agentic ranks correlate at {low:.2f} to {high:.2f}"
+
+
+def by_audit(summary: pd.DataFrame) -> str:
+    """How many of the paper's bullets match their sources."""
+    whole = int((summary["n_match"] == summary["n_details"]).sum())
+    matched, checked = int(summary["n_match"].sum()), int(summary["n_details"].sum())
+    return f"{whole} of {len(summary)} bullets match their source in every detail; {matched} of {checked} details do"
+
+
+def by_format(formats: pd.DataFrame) -> str:
+    """Who depends most on the prompt format."""
+    tuned = formats[formats["specialist"].astype(bool)]["spread"].median()
+    large = formats[formats["size"] == "large"]["spread"].median()
+    return f"Another prompt format moves tool specialists by {tuned:.0f} points (median), large models by {large:.0f}"
+
+
+def by_undecodable(shares: pd.DataFrame) -> str:
+    """Unreadable calls of tuned small, untuned small and large models."""
+    small = shares[shares["size"] == "small"]
+    tuned, untuned = small[small["tuned_for_tools"]], small[~small["tuned_for_tools"]]
+    large = shares[shares["size"] == "large"]
+    medians = [group["estimate"].median() for group in (tuned, large, untuned)]
+    return "Unreadable calls, median: tuned small {:.1%}, large {:.1%}, untuned small {:.1%}".format(*medians)
+
+
+def by_large(parts: pd.DataFrame) -> str:
+    """The range of what only the large model solves."""
+    needed = parts[(parts["part"] == "large only") & (parts["group"] == "all")]["estimate"]
+    return f"Of real calls, {needed.min():.0%} to {needed.max():.0%} need the large model, by which small one is asked"
