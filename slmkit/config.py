@@ -21,17 +21,18 @@ class Scale:
     """Every size that follows from the scale; a notebook parameter may override any single one."""
 
     name: str
-    n_items: int  # items a category in a live evaluation; 0 means all
+    n_items: int  # items a category of a benchmark in a live evaluation; 0 means all
+    n_own: int  # items a category of our own, whose prompts are short and cost a tenth
     n_bootstrap: int  # resamples of an interval
     n_simulations: int  # repetitions of a simulation or a coverage check
     evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
 
 
 SCALES = {
-    "smoke": Scale("smoke", n_items=6, n_bootstrap=200, n_simulations=50, evidence=False),
-    "laptop": Scale("laptop", n_items=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
-    "full": Scale("full", n_items=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
-    "gpu": Scale("gpu", n_items=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+    "smoke": Scale("smoke", n_items=1, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False),
+    "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
+    "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+    "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
 }
 
 

@@ -91,6 +91,10 @@ class Run:
         self.tracker.table(name, table)
         display(SVG(filename=str(picture)), Markdown(f"*{caption}*"))
 
+    def claims(self) -> list[claims.Claim]:
+        """The rows of the ledger that this notebook is to judge."""
+        return claims.owned_by(self.notebook)
+
     def number(self, **values: float | int | str) -> None:
         """Record headline numbers, with units in their names."""
         self.numbers.update(values)

@@ -9,7 +9,7 @@ from slmkit.errors import InputError
 def test_sizes_grow_with_the_scale():
     smoke, laptop, full = (config.scale(name) for name in ("smoke", "laptop", "full"))
     assert smoke.n_bootstrap < laptop.n_bootstrap < full.n_bootstrap
-    assert 0 < smoke.n_items < laptop.n_items and full.n_items == 0
+    assert 0 < smoke.n_items < laptop.n_items < laptop.n_own and full.n_items == full.n_own == 0
     assert not smoke.evidence and laptop.evidence
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from folders import TEMPLATE, write_model
+from servers import unused_port
 
 from slmkit import models
 from slmkit.errors import InputError
@@ -150,6 +152,24 @@ def test_a_reply_never_leaves_the_context(folder: Path) -> None:
     assert reply.usage.completion <= 4
 
 
+def test_a_batch_that_does_not_fit_the_memory_is_halved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = models.load(str(folder), device="cpu")
+    expected = model.chat_many(requests(5), max_tokens=3)
+
+    def small(model: object, prompts: list[Prompt], **options: object) -> list[Generated]:
+        if len(prompts) > 2 or len(prompts[0].ids) > 100:
+            raise torch.OutOfMemoryError
+        return generate(model, prompts, **options)
+
+    monkeypatch.setattr("slmkit.models.local.generate", small)
+    long = Request([{"role": "user", "content": "seven " * 100}])
+    replies = model.chat_many([*requests(5), long], max_tokens=3)
+    assert [reply.content for reply in replies[:5]] == [reply.content for reply in expected]
+    assert replies[5].error.startswith("out of memory at ")
+
+
 def test_a_turn_that_the_template_refuses_fails_that_item_alone(tmp_path: Path) -> None:
     template = "{%- if messages[0].content == 'no' %}{{ raise_exception('not this') }}{% endif %}" + TEMPLATE
     model = models.load(str(write_model(tmp_path, template=template)), device="cpu")
@@ -283,13 +303,35 @@ def test_what_this_machine_cannot_do_is_said(
         models.load(str(folder), **options)
 
 
-def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["refused", "offline"])
+def test_a_hub_that_cannot_be_reached_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", how == "offline")
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{unused_port()}")
+    started = time.perf_counter()
     with pytest.raises(InputError) as caught:
-        models.load("nobody/nothing-1b")
+        models.load("nobody/nothing-1b@main", device="cpu")
+    assert time.perf_counter() - started < 15
     message = str(caught.value)
     assert "the hub cannot be reached" in message and "hf download nobody/nothing-1b" in message
     assert "\n" not in message
+
+
+def test_a_cached_hub_model_needs_no_hub(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    home = tmp_path / "models--nobody--cached"
+    shutil.copytree(folder, home / "snapshots" / "abc")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("abc")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{unused_port()}")
+    model = models.load("nobody/cached", device="cpu")
+    assert model.fingerprint.startswith("nobody/cached@abc")
+    assert model.chat(requests(1)[0].messages, max_tokens=2).error is None

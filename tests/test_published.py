@@ -148,7 +148,7 @@ def test_bad_input_is_named(tmp_path, facts):
         published.load(tmp_path / "half.csv")
     with pytest.raises(InputError, match="no published row"):
         published.select(facts, "No such benchmark")
-    with pytest.raises(InputError, match="no model of known size"):
+    with pytest.raises(InputError, match="no model of known params_b"):
         published.capability_by_size(facts[facts.params_b.isna()], "BFCL V4 overall")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from slmkit.errors import InputError
 from slmkit.records import Reply
 
 PROBE_ITEMS = 8  # items that are run to estimate the time of the rest; recorded, so not paid for twice
-MAX_TOKENS = 320  # of a reply; four parallel calls of our most wordful tokenizer fit
+MAX_TOKENS = 256  # of a reply; four parallel calls fit, even where a tokenizer is as fine as that of the minis
+
+Limit = int | Mapping[str, int]
 
 
 def _model(ref: str, cache: Path | None, options: dict[str, Any]) -> models.Model:
@@ -28,9 +30,10 @@ def _model(ref: str, cache: Path | None, options: dict[str, Any]) -> models.Mode
     return models.record(model, cache / f"{name}.jsonl") if cache else model
 
 
-def _load(names: Sequence[str], data: Path | None, limit: int, seed: int) -> list[Item]:
+def _load(names: Sequence[str], data: Path | None, limit: Limit, seed: int) -> list[Item]:
     """Items in the order asked for, each once."""
-    items = (item for name in names for item in suites.load(name, data, limit, seed))
+    sizes = limit if isinstance(limit, Mapping) else dict.fromkeys(names, limit)
+    items = (item for name in names for item in suites.load(name, data, sizes[name], seed))
     return list({(item.suite, item.category, item.id): item for item in items}.values())
 
 
@@ -67,14 +70,14 @@ def evaluate(
     suite_names: Sequence[str],
     *,
     data: Path | None = None,
-    limit: int = 0,
+    limit: Limit = 0,
     constrained: bool = False,
     seed: int = 0,
     cache: Path | None = None,
     max_tokens: int = MAX_TOKENS,
     **options: Any,
 ) -> pd.DataFrame:
-    """Ask every model every item; `limit` items a category (0: all), the same ones for each model.
+    """Ask every model every item; `limit` items a category (0: all; or one for each suite name), the same for each model.
 
     Columns: model, suite, category, id, schema (`in` or `out` of what the minis were trained on), wants,
     constrained, correct, error (kind of miss), failed (why there is no answer; counts as wrong), called,
@@ -176,7 +179,7 @@ def plan(
     suite_names: Sequence[str],
     *,
     data: Path | None = None,
-    limit: int = 0,
+    limit: Limit = 0,
     constrained: bool = False,
     seed: int = 0,
     margin: float = 0.05,

@@ -60,10 +60,24 @@ def by_speed(speed: pd.DataFrame, slm: str, llm: str) -> str:
     return f"{_name(slm)} writes {free[slm] / free[llm]:.1f} times the tokens a second of {_name(llm)}"
 
 
-def by_size(frontier: pd.DataFrame) -> str:
-    """The best small and the best large model of one column."""
-    best = frontier.groupby("size")["score"].max()
-    return f"{frontier['column'].iloc[0]}: best below 10 bn {best['small']:.0f} %, best open model {best.max():.0f} %"
+def by_size(models: pd.DataFrame) -> str:
+    """The best small and the best large model of one table."""
+    best = models.groupby("size")["score"].max()
+    return f"The best model under 10 bn reaches {best['small']:.0f} %, the best of 30 bn and more {best['large']:.0f} %"
+
+
+def by_date(models: pd.DataFrame) -> str:
+    """How the best small score has moved."""
+    small = models[models["size"] == "small"].dropna(subset="released").sort_values("released")
+    first, last = small["score"].iloc[: len(small) // 2].max(), small["score"].iloc[len(small) // 2 :].max()
+    return f"The best under 10 bn: {first:.0f} % among the older half, {last:.0f} % among the newer"
+
+
+def by_gap(gaps: pd.DataFrame) -> str:
+    """Columns in which the best small model is near the best large one, and the widest gap."""
+    near, worst = gaps[gaps["estimate"] >= -5], gaps.sort_values("estimate").iloc[0]
+    return (f"Small is near large in {len(near)} of {len(gaps)} columns; "
+            f"in {worst['column']} it is {-worst['estimate']:.0f} points behind")  # fmt: skip
 
 
 def by_slope(slopes: pd.DataFrame) -> str:
@@ -85,6 +99,13 @@ def by_audit(summary: pd.DataFrame) -> str:
     whole = int((summary["n_match"] == summary["n_details"]).sum())
     matched, checked = int(summary["n_match"].sum()), int(summary["n_details"].sum())
     return f"{whole} of {len(summary)} bullets match their source in every detail; {matched} of {checked} details do"
+
+
+def by_parity(audit: pd.DataFrame) -> str:
+    """How often the small model is where the paper puts it."""
+    rows = audit.dropna(subset="difference")
+    ahead = int((rows["difference"] >= 0).sum())
+    return f"The small model is level or ahead in {ahead} of {len(rows)} comparisons, {-rows['difference'].min():.0f} points behind at worst"
 
 
 def by_format(formats: pd.DataFrame) -> str:

@@ -70,20 +70,21 @@ def plan(names: Sequence[str], run: Run) -> pd.DataFrame:
     """Before the run: items a category, what they can detect, about how many seconds they take."""
     parameters = run.parameters
     rows = evaluate.plan(
-        _models(run), names, data=_data(run), limit=limit(run), seed=run.seed, margin=parameters["margin"],
+        _models(run), names, data=_data(run), limit=limit(names, run), seed=run.seed, margin=parameters["margin"],
         cache=run.folder / "calls",
     )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def limit(run: Run) -> int:
-    """Items a category: the parameter, or as the scale says; 0 for all."""
-    return run.parameters["n_items"] or run.scale.n_items
+def limit(names: Sequence[str], run: Run) -> dict[str, int]:
+    """Items a category of each suite: the parameter, or as the scale says; 0 for all."""
+    own, others = run.parameters["n_items"] or run.scale.n_own, run.parameters["n_items"] or run.scale.n_items
+    return {spec: own if spec.split("/")[0] == "own" else others for spec in names}
 
 
 def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
     """A row for each model, item and decoding (free, and with the grammar of the offered tools)."""
-    where = {"data": _data(run), "limit": limit(run), "seed": run.seed, "cache": run.folder / "calls"}
+    where = {"data": _data(run), "limit": limit(names, run), "seed": run.seed, "cache": run.folder / "calls"}
     tables = [evaluate.evaluate(_models(run), names, constrained=form, **where) for form in (False, True)]
     return pd.concat(tables, ignore_index=True)
 

@@ -62,7 +62,7 @@ def dot_interval_by_task(
 def paired_difference_panel(
     differences: pd.DataFrame, title: str, subtitle: str = "", margin: float = 0.05, by: Sequence[str] = TASK
 ) -> Figure:
-    """Small minus large by task, margin shaded; columns *by, difference, low, high, verdict, n, n_to_settle."""
+    """Small minus large by task, the margin shaded; takes the table of `evaluate.compare`."""
     table = differences.sort_values("difference", ascending=False).rename(columns={"difference": "estimate"})
     figure, (axes,) = canvas(title, subtitle, width=9, height=1.6 + 0.36 * len(table))
     notes = [
@@ -89,7 +89,7 @@ def error_anatomy(
     shares = shares.fillna(0).div(shares.sum(axis=1), axis=0)
     shares = shares[sorted(shares.columns, key=lambda name: name != "right")]
     figure, (axes,) = canvas(title, subtitle, width=9.5, height=1.9 + 0.5 * len(shares))
-    misses = [colour for colour in CYCLE if colour != RIGHT] + ["#444444", NEITHER]
+    misses = [colour for colour in CYCLE if colour != RIGHT] + ["#444444", "#6A3D9A", NEITHER]
     marks.stacked(axes, shares, [RIGHT, *misses] if "right" in shares else misses)
     axes.set_xlabel("share of items")
     percent(axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "+++", "ooo", "|||", "**")
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "+++", "ooo", "|||", "**", "//", "xx")
 GROUPS = {  # kinds of real models: look, and what it stands for
     "specialist": (ROLES["specialist"], "small, tuned for tools"),
     "small": (ROLES["slm"], "small, general (under 10 bn)"),
@@ -87,10 +88,10 @@ def forest(
 
 
 def stacked(axes: Axes, shares: pd.DataFrame, colours: Sequence[str], least: float = 0.055) -> None:
-    """One bar a row of `shares` (fractions that sum to 1), a hatched segment a column, labelled where wide."""
+    """One bar a row of `shares` (fractions that sum to 1), a hatched segment a column, with its share."""
     y, left = rows_axis(axes, [str(label) for label in shares.index]), np.zeros(len(shares))
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
-    for name, colour, hatch in zip(shares.columns, colours, HATCHES, strict=False):
+    for name, colour, hatch in zip(shares.columns, cycle(colours), cycle(HATCHES), strict=False):
         width = shares[name].to_numpy()
         axes.barh(
             y, width, 0.62, left, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.8
@@ -108,7 +109,7 @@ def threshold(axes: Axes, x: float, text: str) -> None:
     """A grey reference line across the rows, with its name at the foot."""
     axes.axvline(x, color=ROLES["reference"].colour, linewidth=1, linestyle="--", zorder=1)
     foot = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
-    axes.annotate(text, (x, 0), xytext=(3, 2), fontsize=8, color=FAINT, **foot)
+    axes.annotate(text, (x, 0), xytext=(3, 2), fontsize=8, color=FAINT, path_effects=_halo(), **foot)
 
 
 def plain_log(axes: Axes, axis: str = "x", template: str = "{:g}") -> None:
@@ -123,17 +124,14 @@ def plain_log(axes: Axes, axis: str = "x", template: str = "{:g}") -> None:
 
 
 def name_points(axes: Axes, points: Sequence[tuple[float, float, str]], **options: Any) -> None:
-    """Write names beside points in the order given, clear of all points; a name that fits on no side is left out."""
-    from matplotlib.patheffects import withStroke
-
+    """Write names beside points, in order and clear of all of them; one that fits nowhere is left out."""
     axes.figure.draw_without_rendering()
     frame = axes.get_window_extent()
     pixels = axes.transData.transform([(x, y) for x, y, _ in points])
     taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in pixels]
     for x, y, name in (point for point in points if point[2]):
         for dx, dy, ha, va in SIDES:
-            style = {"ha": ha, "va": va, "fontsize": 8, "color": INK} | options
-            style["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
+            style = {"ha": ha, "va": va, "fontsize": 8, "color": INK, "path_effects": _halo()} | options
             text = axes.annotate(name, (x, y), (dx, dy), textcoords="offset points", **style)
             box = text.get_window_extent().padded(1)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
@@ -141,3 +139,9 @@ def name_points(axes: Axes, points: Sequence[tuple[float, float, str]], **option
                 taken.append((box.x0, box.y0, box.x1, box.y1))
                 break
             text.remove()
+
+
+def _halo() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.5, foreground="white")]

@@ -94,7 +94,7 @@ def rank_correlation(table: pd.DataFrame, title: str, subtitle: str = "") -> Fig
 def gaps(
     table: pd.DataFrame, title: str, subtitle: str = "", label: str = "benchmark", margin: float = 5
 ) -> Figure:
-    """Best small minus best large in points, the margin shaded (tables `published.gaps`, `trends.best_gaps`)."""
+    """Best small minus best large in points, the margin shaded; `published.gaps` or `trends.best_gaps`."""
     whole = table[table[label] == "all"]
     rows = pd.concat([whole, table.drop(whole.index).sort_values("estimate", ascending=False)])
     figure, (axes,) = canvas(title, subtitle, width=9, height=1.6 + 0.3 * len(rows))
@@ -113,7 +113,7 @@ def gaps(
 
 
 def format_sensitivity(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
-    """Largest change of accuracy across prompt formats, by model (table of `published.format_sensitivity`)."""
+    """Largest change of accuracy across prompt formats, by model, from `published.format_sensitivity`."""
     rows = table.sort_values("spread", ascending=False)
     groups = marks.group_of(rows)
     figure, (axes,) = canvas(title, subtitle, width=8.5, height=1.9 + 0.26 * len(rows))
@@ -171,7 +171,7 @@ def citation_audit(audit: pd.DataFrame, title: str, subtitle: str = "") -> Figur
 
 
 def claimed_parity(audit: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
-    """The scores behind the nine models: each small model's and its rival's, one row a comparison, percent."""
+    """The scores behind the nine models: the small model's and its rival's, one row a comparison, percent."""
     rows = audit[audit.unit == "points"]
     figure, (axes,) = canvas(title, subtitle, width=10.5, height=1.9 + 0.24 * len(rows))
     y = marks.rows_axis(axes, [f"{r.model}: {r.checked}" for r in rows.itertuples()])

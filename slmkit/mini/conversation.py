@@ -22,7 +22,7 @@ class Shape:
 
     tools: tuple[int, int]
     turns: tuple[int, int]
-    no_call: float = 0.2
+    no_call: float = 0.17
     several: float = 0.06
     verbose: float = 0.12
 

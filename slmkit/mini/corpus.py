@@ -16,17 +16,15 @@ from slmkit.mini import catalog, invent, offers
 from slmkit.mini.catalog import Tool
 from slmkit.mini.conversation import Conversation, Shape, sample, talk, turn, without_a_tool
 
-EASY = Shape((1, 1), (3, 7), no_call=0.0, several=0.0, verbose=0.0)
+EASY = Shape((1, 1), (3, 8), no_call=0.45, several=0.0, verbose=0.0)
 SHAPES = (
     Shape((1, 3), (3, 8)),
     Shape((1, 5), (3, 8)),
     Shape((2, 5), (2, 7)),
-    Shape((1, 2), (4, 8), no_call=0.3),
+    Shape((1, 1), (3, 7), no_call=0.5),  # whether one tool fits is the easiest form of the question
     Shape((3, 8), (1, 6)),
 )
-TWINS = (
-    0.2  # share of conversations that come back with a called tool taken away: the same words, another answer
-)
+TWINS = 0.2  # share of conversations told again without a tool that they call: same words, other answers
 SINGLE = Shape((1, 5), (1, 1), no_call=0.0, several=0.0, verbose=0.0)
 
 

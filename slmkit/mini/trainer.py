@@ -36,7 +36,7 @@ class Size:
     feed_forward: int
 
 
-SIZES = {"mini-2m": Size(192, 4, 4, 512), "mini-8m": Size(320, 6, 5, 864), "mini-test": Size(32, 2, 2, 64)}
+SIZES = {"mini-1m": Size(128, 4, 4, 352), "mini-2m": Size(192, 4, 4, 512), "mini-8m": Size(320, 6, 5, 864), "mini-test": Size(32, 2, 2, 64)}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from slmkit import files
 from slmkit.errors import InputError, unknown
+from slmkit.models import hub
 from slmkit.models.reference import Reference
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -45,12 +46,12 @@ def pick_device(device: str) -> str:
     return device
 
 
-def load_tokenizer(reference: Reference) -> Any:
+def load_tokenizer(reference: Reference, source: str) -> Any:
     """The tokenizer with its chat template, padding on the left; raises InputError where there is none."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(_source(reference), revision=reference.revision)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=reference.revision)
     except (
         Exception
     ) as error:  # a broken folder fails in many ways: OSError, ValueError, KeyError, plain Exception
@@ -66,19 +67,19 @@ def load_tokenizer(reference: Reference) -> Any:
     return tokenizer
 
 
-def load_weights(reference: Reference, device: str, dtype: str, load_in_4bit: bool) -> Any:
+def load_weights(reference: Reference, source: str, device: str, dtype: str, load_in_4bit: bool) -> Any:
     """The model in evaluation mode on its device, its adapter merged in; raises InputError."""
     import torch
     from transformers import AutoModelForCausalLM
 
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
-    options: dict[str, Any] = {"revision": reference.revision, "dtype": "auto" if dtype == "auto" else dtype}
+    options: dict[str, Any] = {"revision": reference.revision, "dtype": dtype}
     if load_in_4bit:
         options |= {"quantization_config": _four_bit(device), "device_map": {"": device}}
     _quiet()
     try:
-        model = AutoModelForCausalLM.from_pretrained(_source(reference), **options)
+        model = AutoModelForCausalLM.from_pretrained(source, **options)
     except Exception as error:
         raise _unreadable(reference, error, "model") from None
     if dtype == "auto" and device == "cpu" and model.num_parameters() < FLOAT32_BELOW:
@@ -100,11 +101,11 @@ def check_folder(reference: Reference) -> None:
     raise InputError(f"{reference.name} is not a model folder: it has no config.json")
 
 
-def fingerprint(reference: Reference, model: Any) -> str:
+def fingerprint(reference: Reference) -> str:
     """What answers: the commit of a hub model, or a hash of a folder's files, with the adapter's."""
     if reference.path is None:
-        commit = getattr(model.config, "_commit_hash", None)
-        parts = [f"{reference.name}@{commit or reference.revision or 'main'}"]
+        folder = hub.cached(reference)
+        parts = [f"{reference.name}@{folder.name if folder else reference.revision or 'main'}"]
     else:
         parts = [_folder_hash(reference.path)]
     if reference.adapter:
@@ -121,10 +122,6 @@ def _folder_hash(folder: Path) -> str:
         content = files.sha256(path) if whole else f"{state.st_size} {state.st_mtime_ns}"
         digest.update(f"{path.name} {content}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _source(reference: Reference) -> str:
-    return str(reference.path) if reference.path else reference.name
 
 
 def _four_bit(device: str) -> Any:
@@ -160,9 +157,6 @@ def _unreadable(reference: Reference, error: Exception, what: str) -> InputError
         )
     if "not a valid model identifier" in lower or "404" in lower:
         return InputError(f"{name}: the hub has no such model; check the spelling (OWNER/NAME)")
-    if isinstance(error, OSError) or "connect" in lower or "offline" in lower:
-        mend = f"check the network, or fetch it once where there is one with `hf download {name}`"
-        return InputError(f"{name} is not in the local cache and the hub cannot be reached; {mend}")
     return InputError(f"{name}: the {what} cannot be read ({text})")
 
 

@@ -22,7 +22,7 @@ CATEGORIES = ("seen", "renamed", "procedural", "held_out_tools", "held_out_domai
 GENERATED = True  # no data folder needed
 METRIC = "exact_match"
 LICENCE = "Apache-2.0"
-N_ITEMS = 200
+N_ITEMS = 1_000
 SEED = 20_260_101  # far from the seeds of training
 
 

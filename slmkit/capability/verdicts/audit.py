@@ -4,82 +4,81 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import pandas as pd
-
-from slmkit.capability.verdicts.evidence import Evidence, Finding, Rule, first_true
+from slmkit.capability.published import COLUMNS
+from slmkit.capability.verdicts.evidence import Evidence, Finding, Rule, first_true, listed
 from slmkit.errors import InputError
+from slmkit.records import Outcome
 
-# What a claim needs when not every detail matches: (conditional, fails), from the details that match.
-Short = Callable[[Mapping[str, bool]], tuple[bool, bool]]
-Matches = dict[str, bool]
+Matches = Mapping[str, bool]  # the details of a claim by name, and whether the source bears them out
+Remainder = Callable[[Matches], Outcome]  # what is left of a claim of which not every detail matches
 
 
-def needs(*details: str) -> Short:
+def needs(*details: str) -> Remainder:
     """Conditional while these details match, else it fails."""
-    return lambda match: (all(match[d] for d in details), not all(match[d] for d in details))
+    return lambda match: _or_fails(all(match[detail] for detail in details))
 
 
-def needs_some(least: int, beside: tuple[str, ...] = ()) -> Short:
-    """Conditional while so many details match, those in `beside` not counted, else it fails."""
-
-    def short(match: Mapping[str, bool]) -> tuple[bool, bool]:
-        enough = sum(met for detail, met in match.items() if detail not in beside) >= least
-        return enough, not enough
-
-    return short
+def needs_some(least: int, beside: str = "") -> Remainder:
+    """Conditional while so many details match, the one in `beside` not counted, else it fails."""
+    return lambda match: _or_fails(sum(met for name, met in match.items() if name != beside) >= least)
 
 
-def needs_a_group(*groups: str) -> Short:
-    """Conditional while every comparison of one group matches, groups being the start of a detail's name."""
+def needs_a_group(*groups: str) -> Remainder:
+    """Conditional while all details of one group match, a group being the start of a name; else it fails."""
 
-    def short(match: Mapping[str, bool]) -> tuple[bool, bool]:
-        won = any(all(met for name, met in match.items() if name.startswith(group)) for group in groups)
-        return won, not won
+    def whole(match: Matches, group: str) -> bool:
+        return all(met for name, met in match.items() if name.startswith(group))
 
-    return short
+    return lambda match: _or_fails(any(whole(match, group) for group in groups))
 
 
-def commonsense_only(match: Mapping[str, bool]) -> tuple[bool, bool]:
+def commonsense_only(match: Matches) -> Outcome:
     """A1.4: conditional where commonsense (d2) matches and MMLU (d1) does not; fails where neither does."""
-    return match["d2"] and not match["d1"], not (match["d1"] or match["d2"])
+    return first_true(conditional=match["d2"] and not match["d1"], fails=not (match["d1"] or match["d2"]))
 
 
-def other_size_only(match: Mapping[str, bool]) -> tuple[bool, bool]:
+def other_size_only(match: Matches) -> Outcome:
     """A1.5: conditional where the ratio (a) is met, but by no model of like size (b); fails without it."""
-    return match["a"] and not match["b"], not match["a"]
+    return first_true(conditional=match["a"] and not match["b"], fails=not match["a"])
 
 
-SHORT: dict[str, Short] = {
+def _or_fails(met: bool) -> Outcome:
+    return "conditional" if met else "fails"
+
+
+REMAINDER: dict[str, Remainder] = {
     "A1.1": needs("c", "d"),
     "A1.2": needs_some(1),
     "A1.3": needs("d"),
     "A1.4": commonsense_only,
     "A1.5": other_size_only,
-    "A1.6": needs_some(6, beside=("k",)),
+    "A1.6": needs_some(6, beside="k"),
     "A1.7": needs("a"),
     "A1.8": needs("b"),
     "A1.9": needs_a_group("lama", "maths", "qa"),
     "A1.10": needs("b"),
 }
-ONE_DETAIL = {"d1": "d", "d2": "d"}  # A1.4 reads its fourth detail in two benchmarks: both must match
+ONE_DETAIL = {"d1": "d", "d2": "d"}  # A1.4 reads its fourth detail in two places: both must match
 
 
-def matches(e: Evidence, claim_id: str) -> Matches:
+def matches(e: Evidence, claim_id: str) -> dict[str, bool]:
     """The details that decide a claim, and whether all rows of each match; InputError for a claim without."""
     rows = e.audit[(e.audit.claim_id == claim_id) & e.audit.decides]
     if rows.empty:
-        raise InputError(
-            f"citation audit: no deciding row for claim {claim_id}; restore data/citation_audit.csv"
-        )
+        raise InputError(f"citation_audit.csv: no row decides {claim_id}; restore it from the repository")
     met = (rows.verdict == "match").groupby(rows.detail, sort=False).all()
     return {str(detail): bool(found) for detail, found in met.items()}
 
 
-def counted(match: Matches) -> Matches:
+def counted(match: Matches) -> dict[str, bool]:
     """The same by detail as the ledger counts them."""
-    names = dict.fromkeys(ONE_DETAIL.get(name, name) for name in match)
-    return {name: all(met for d, met in match.items() if ONE_DETAIL.get(d, d) == name) for name in names}
+    details: dict[str, bool] = {}
+    for name, met in match.items():
+        detail = ONE_DETAIL.get(name, name)
+        details[detail] = details.get(detail, True) and met
+    return details
 
 
 def all_match(e: Evidence, claim_id: str) -> bool:
@@ -88,26 +87,21 @@ def all_match(e: Evidence, claim_id: str) -> bool:
 
 
 def against_source(e: Evidence, claim_id: str) -> Finding:
-    """A1.1 to A1.10: holds when every detail matches; else what is left decides, as `SHORT` says."""
+    """A1.1 to A1.10: holds when every detail matches; else what is left decides, as `REMAINDER` says."""
     match = matches(e, claim_id)
-    conditional, fails = SHORT[claim_id](match)
     rows = e.audit[e.audit.claim_id == claim_id]
-    held, missed, beside = (
-        "; ".join(_read(rows[chosen]))
-        for chosen in (
-            rows.decides & (rows.verdict == "match"),
-            rows.decides & (rows.verdict != "match"),
-            ~rows.decides,
-        )
-    )
+    held = rows[rows.decides & (rows.verdict == "match")]
+    missed = rows[rows.decides & (rows.verdict != "match")]
+    beside = [_read(row) for row in rows[~rows.decides].itertuples()]
+    on_board = e.board[e.board.model.isin(rows.model_row)]
+    beside += [f"{row.model} on V4: {listed(row[list(COLUMNS)])}" for _, row in on_board.iterrows()]
     details = counted(match)
     lost = [name for name, met in details.items() if not met]
-    beside = f"; beside: {beside}" if beside else ""
     return Finding(
-        first_true(holds=all(match.values()), conditional=conditional, fails=fails),
+        "holds" if all(match.values()) else REMAINDER[claim_id](match),
         rule=f"{len(details) - len(lost)} of {len(details)} details match, missed: "
-        f"{', '.join(lost) or 'none'}{beside}",
-        condition=f"borne out: {held}; not: {missed}",
+        f"{', '.join(lost) or 'none'}" + (f"; beside: {'; '.join(beside)}" if beside else ""),
+        condition=f"{'; '.join(held.checked)}; not: {'; '.join(_read(row) for row in missed.itertuples())}",
         method="detail by detail against the cited source; scores from published_benchmarks.csv where there"
         + ("" if rows.one_table.all() else "; some pairs stand in two tables or harnesses"),
         figure="figure-audit",
@@ -118,12 +112,12 @@ def against_source(e: Evidence, claim_id: str) -> Finding:
     )
 
 
-def _read(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{row.checked} ({row.source_says})" if row.source_says else row.checked for row in rows.itertuples()
-    ]
+def _read(row: Any) -> str:
+    """A detail in words: what was checked, and what the source says of it."""
+    ratio = f"{row.source_figure:.2f}: " if row.score > 0 and row.paper_figure > 0 else ""
+    return f"{row.checked} ({ratio}{row.source_says})"
 
 
 RULES: dict[str, Rule] = {
-    claim_id: functools.partial(against_source, claim_id=claim_id) for claim_id in SHORT
+    claim_id: functools.partial(against_source, claim_id=claim_id) for claim_id in REMAINDER
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from slmkit.capability import trends
+from slmkit.capability.published import SMALL_BN
 from slmkit.capability.trends import AGENTIC
 from slmkit.capability.verdicts.evidence import (
     CAVEAT,
@@ -22,7 +23,6 @@ from slmkit.capability.verdicts.live import decodable, in_schema
 from slmkit.capability.verdicts.outcomes import MARGIN, TINY_BN
 
 METHOD = f"BFCL V4, bootstrap over models, {CAVEAT}; models are no random sample"
-STEEP = ("multi-turn", "web search", "memory")
 CALLS = ("non-live AST", "live AST")
 
 
@@ -75,9 +75,9 @@ def small_models_rise(e: Evidence) -> Finding:
 
 def slopes_differ(e: Evidence) -> Finding:
     """S0-16: points a tenfold size by skill, each minus that of single-turn calls, Holm over the four."""
-    slopes = trends.slopes_by_skill(e.board, ("single-turn", *STEEP, "irrelevance"), **e.resampling)
+    slopes = trends.slopes_by_skill(e.board, ("single-turn", *AGENTIC, "irrelevance"), **e.resampling)
     steeper = slopes.set_index("skill").drop(index="single-turn")
-    differs = steeper.p_holm[steeper.p_holm < 0.05].index.intersection(STEEP, sort=False)
+    differs = steeper.p_holm[steeper.p_holm < 0.05].index.intersection(AGENTIC)
     web = steeper.loc["web search"]
     read = "; ".join(
         f"{name} {row.steeper:+.1f} [{row.steeper_low:+.1f}, {row.steeper_high:+.1f}], p {row.p_holm:.2f}"
@@ -128,24 +128,22 @@ def smaller_is_enough(e: Evidence) -> Finding:
 
 def no_billions_needed(e: Evidence) -> Finding:
     """S0-33: medians below and above 2 bn, and whether a model under 2 bn has a schema of its own."""
-    size = e.board.params_b
-    tiny, rest = size < TINY_BN, (size >= TINY_BN) & (size < 10)
-    gap = trends.median_gap(e.board, "overall", tiny, rest, **e.resampling)
-    known = e.pairs[(e.pairs.small_bn < TINY_BN) & (e.pairs.large_bn >= TINY_BN)].assign(
-        schema="BFCL v1 calls"
-    )
-    tests = pd.concat([known, in_schema(e)], ignore_index=True)
+    rows = e.board[e.board.params_b < SMALL_BN]
+    tiny = rows.params_b < TINY_BN
+    gap = trends.median_gap(rows, "overall", tiny, ~tiny, **e.resampling)
+    known = e.pairs[(e.pairs.small_bn < TINY_BN) & (e.pairs.large_bn >= TINY_BN)]
+    tests = pd.concat([known.assign(schema="BFCL v1 calls"), in_schema(e)], ignore_index=True)
     niche = tests[non_inferior(tests, MARGIN)].sort_values("score_large")
     best = "" if niche.empty else _niche(niche.iloc[-1])
     return Finding(
         first_true(holds=gap.low > -5, conditional=len(niche) > 0, fails=gap.high < -5),
-        rule=f"V4 overall, median of {tiny.sum()} under 2 bn minus that of {rest.sum()} from 2 to 10 bn: "
+        rule=f"V4 overall, median of {tiny.sum()} under 2 bn minus that of {(~tiny).sum()} from 2 to 10 bn: "
         f"{spelled(gap)}; under 2 bn non-inferior at 5 points in {len(niche)} of {len(tests)} pairs (Holm)",
         condition=f"in schema: {best}; boundary: {spelled(gap)} over all of V4",
         method=f"{METHOD}; difference of medians; pairs: same items, paired bootstrap over items",
         figure="figure-frontier",
         unit="points",
-        models=[*e.board.model[tiny | rest], *niche.small, *niche.large],
+        models=[*rows.model, *niche.small, *niche.large],
         **measures(gap),
     )
 

@@ -34,6 +34,7 @@ class Gap:
         self.whole = next(rows.itertuples())
         self.parts = rows[1:].set_index("benchmark").estimate
         self.pairs = published.same_table_pairs(e.facts, published.ABILITIES[ability])
+        self.models = [*self.pairs.small, *self.pairs.large]
 
     def finding(self, condition: str = "", beside: str = "", **cases: bool) -> Finding:
         """The finding of a rule over this gap, the cases in the order of `first_true`."""
@@ -45,7 +46,7 @@ class Gap:
             method=f"within-table gap; bootstrap over tables; {CAVEAT} each; a best of many is optimistic",
             figure="figure-frontier",
             unit="points",
-            models=[*self.pairs.small, *self.pairs.large],
+            models=self.models,
             **measures(self.whole),
         )
 
@@ -130,9 +131,9 @@ def capability_a_parameter(e: Evidence) -> Finding:
             holds=date.low > 0 and years <= 5,
             fails=date.high <= 0,
         ),
-        rule=f"{spelled(date)} a year at fixed size over {date.n_tables} tables; a tenth of the size takes "
-        f"{years:.1f} years; V4 by skill: {listed(dates.estimate)}; every detail matches in {borne_out} of "
-        f"{len(MODEL_BULLETS)} model bullets",
+        rule=f"{spelled(date)} a year at fixed size over {date.n_tables:.0f} tables; a tenth of the size "
+        f"takes {years:.1f} years; V4 by skill: {listed(dates.estimate)}; every detail matches in "
+        f"{borne_out} of {len(MODEL_BULLETS)} model bullets",
         condition=f"a tenth of the size takes {years:.1f} years; no gain with date: {listed(still.estimate)}",
         method="least squares on log10 of size and release date, fixed effect a table; bootstrap over "
         "models; tables differ in harness, models are no random sample",
@@ -159,7 +160,7 @@ def larger_is_better(e: Evidence) -> Finding:
             fails=share.high < 0.8,
         ),
         rule=f"the larger leads at {percent(share)} of {share.n} steps "
-        f" ({', '.join(f'{name} {value:.0f} %' for name, value in by_family.items())}); small "
+        f"({', '.join(f'{name} {value:.0f} %' for name, value in by_family.items())}); small "
         f"specialists lead every large generalist of V4 by more than 5 points in: {listed(led)}",
         condition=f"within a family; small specialists lead in: {listed(led)}",
         method=f"share of adjacent sizes in one table, bootstrap over {steps.line.nunique()} families; "
@@ -173,11 +174,12 @@ def larger_is_better(e: Evidence) -> Finding:
 
 def large_for_hard_things(e: Evidence) -> Finding:
     """S0-13: of reasoning, knowledge, creative work and special fields, where a large model is called for."""
-    parts: dict[str, tuple[float, float] | None] = {
-        name: (gap.whole.low, gap.whole.high)
-        for name, gap in (("reasoning", Gap(e, REASONING)), ("knowledge", Gap(e, KNOWLEDGE)))
+    reasoning, knowledge = Gap(e, REASONING), Gap(e, KNOWLEDGE)
+    parts = {
+        "reasoning": measures(reasoning.whole)["interval"],
+        "knowledge": measures(knowledge.whole)["interval"],
+        "specialised domains": e.specialised,
     }
-    parts["specialised domains"] = e.specialised
     tested = {name: ends for name, ends in parts.items() if ends is not None}
     called_for = [name for name, (_, high) in tested.items() if high < -5]
     untested = [name for name in parts if name not in tested]
@@ -197,6 +199,7 @@ def large_for_hard_things(e: Evidence) -> Finding:
         estimate=len(called_for),
         unit=f"of {len(parts)} testable parts",
         n=len(parts),
+        models=[*reasoning.models, *knowledge.models],
         evidence_from=["03_specialization"] if e.specialised else [],
     )
 
