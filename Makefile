@@ -66,7 +66,7 @@ lint: env ## ruff over package, tests and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-lock: env ## resolve pyproject.toml into the lock again; newest versions with UPGRADE=--upgrade
+lock: | $(BIN)/python ## resolve pyproject.toml into the lock again; newest versions with UPGRADE=--upgrade
 	$(PIP) install -q uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --fork-strategy fewest \
 		--no-annotate --quiet $(UPGRADE) --output-file $(LOCK)

@@ -91,9 +91,7 @@ def _read(path: Path) -> dict[str, Claim]:
     for claim in ledger.values():
         for other in claim.related:
             if other not in ledger:
-                raise InputError(
-                    f"{path}: claim {claim.id!r}, field related: {unknown('claim', other, ledger)}"
-                )
+                raise InputError(f"{path}: claim {claim.id!r}, field related: {unknown('claim', other, ledger)}")
     return ledger
 
 
@@ -104,9 +102,7 @@ def _parse(path: Path, number: int, row: Any) -> Claim:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "row"
-        raise InputError(
-            f"{path}: {name}, field {field}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        raise InputError(f"{path}: {name}, field {field}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def claim(claim_id: str) -> Claim:

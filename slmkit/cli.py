@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from slmkit.console import save, show
 from slmkit.errors import InputError
 
 app = typer.Typer(
@@ -28,33 +28,6 @@ app.add_typer(mini_app, name="mini")
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of data sets; else SLMKIT_DATA, else the cache.")]
 Parameters = Annotated[list[str] | None, typer.Option("-p", help="name=value of a notebook parameter; repeatable.")]
-
-
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table; numbers to the right, floats to three digits."""
-    from rich.console import Console
-    from rich.table import Table
-
-    names = list(rows[0]) if rows else []
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        numeric = any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in names))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def save(value: Any, path: Path | None) -> None:
-    """Write a result as JSON where the user asked for it."""
-    if path:
-        from slmkit.files import write_json
-
-        write_json(path, value)
 
 
 def pairs(given: Sequence[str] | None) -> dict[str, str]:
@@ -173,7 +146,9 @@ def score_bfcl(
     answers: Annotated[Path, typer.Argument(help="JSON lines: {id, model_output} or the official {id, result}.")],
     data: Data = None,
     verify: Annotated[bool, typer.Option("--verify", help="Rows carry `valid`: say where we disagree.")] = False,
-    partial: Annotated[bool, typer.Option("--partial", help="Not every entry is answered: score those that are.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Not every entry is answered: score those that are.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Score answers to BFCL single-turn entries with the official AST semantics.
@@ -224,20 +199,22 @@ def data_pull(
 
 @mini_app.command("train")
 def mini_train(
-    model: Annotated[str, typer.Argument(help="mini-2m or mini-8m.")] = "mini-2m",
-    minutes: Annotated[float, typer.Option(min=0.05, help="Training time; resumes where it stopped.")] = 20.0,
+    model: Annotated[str, typer.Argument(help="A member of the mini family.")] = "mini-2m",
+    minutes: Annotated[float, typer.Option(min=0.05, help="Training time; a run that was stopped goes on.")] = 30.0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and the model.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Model folder to train on from.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and corpus.")] = 0,
 ) -> None:
-    """Train a mini model from the generated corpus; run again to resume.
+    """Train a mini model from the generated corpus; the same command again resumes.
 
-    Example: slmkit mini train mini-2m --minutes 20 --out outputs/mini-2m
+    Example: slmkit mini train mini-2m --minutes 30 --out outputs/mini-2m
     """
     from slmkit import config
-    from slmkit.mini import pretrain
+    from slmkit.mini.pretrain import pretrain
 
-    typer.echo(pretrain.train(model, minutes=minutes, threads=threads, out=out or config.outputs() / model, seed=seed))
+    folder = out or config.outputs() / model
+    typer.echo(pretrain(model, folder, minutes, seed=seed, threads=threads, start_from=start_from))
 
 
 @mini_app.command("card")

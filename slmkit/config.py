@@ -29,7 +29,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale("smoke", n_items=1, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False),
+    "smoke": Scale("smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False),
     "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
     "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
     "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slmkit import allocator, claims, config, figures, files, provenance, report, tracking
 from slmkit.errors import InputError
+from slmkit.parameters import declared
 from slmkit.records import Verdict
 
 if TYPE_CHECKING:
@@ -135,22 +136,25 @@ class Run:
         }
 
 
-def setup(notebook: str, *, scale: str, source: str, seed: int, **parameters: Any) -> Run:
+def setup(notebook: str, namespace: Mapping[str, Any]) -> Run:
     """Open a run: check the dial, seed everything, set the figure style and the allocator, say what runs where.
 
-    Raises InputError naming the nearest known scale or source.
+    `namespace` is the notebook's `globals()`, from which its declared parameters are taken. Raises InputError naming
+    the nearest known scale or source.
     """
     from IPython.display import Markdown, display
 
-    sizes = config.scale(scale)
-    config.source(source)
+    parameters = {name: namespace[name] for name in declared(notebook) if name in namespace}
+    sizes, source = config.scale(parameters["scale"]), config.source(parameters["source"])
     allocator.tune()
-    random.seed(seed)
+    random.seed(parameters["seed"])
     figures.use_style(evidence=sizes.evidence)
-    run = Run(notebook, sizes, source, seed, {"scale": scale, "source": source, "seed": seed, **parameters})
+    run = Run(notebook, sizes, source, parameters["seed"], parameters)
     found = provenance.versions()
     packages = ", ".join(f"{name} {found[name]}" for name in ("python", "torch", "transformers") if name in found)
-    display(Markdown(f"**{notebook}** · scale `{scale}` · source `{source}` · {provenance.hardware()} · {packages}"))
+    display(
+        Markdown(f"**{notebook}** · scale `{sizes.name}` · source `{source}` · {provenance.hardware()} · {packages}")
+    )
     return run
 
 
@@ -162,9 +166,7 @@ def verdict(run: Run, verdicts: Iterable[Verdict]) -> None:
     from IPython.display import HTML, display
 
     stamped = [
-        each.model_copy(
-            update={"notebook": run.notebook, "scale": run.scale.name, "hardware": provenance.hardware()}
-        )
+        each.model_copy(update={"notebook": run.notebook, "scale": run.scale.name, "hardware": provenance.hardware()})
         for each in verdicts
     ]
     for each in stamped:

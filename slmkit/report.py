@@ -118,7 +118,8 @@ def write(folder: Path, entries: Sequence[Entry]) -> Path:
     body = "\n".join(_section(folder, entry) for entry in entries)
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>slmkit · {escape(folder.name)}</title><style>{_TABLE_STYLE}{_PAGE_STYLE}</style><h1>slmkit · run {escape(folder.name)}</h1>"
+        f"<title>slmkit · {escape(folder.name)}</title><style>{_TABLE_STYLE}{_PAGE_STYLE}</style>"
+        f"<h1>slmkit · run {escape(folder.name)}</h1>"
         f"<p class=faint>{ended}</p><p>{links}</p>\n{body}\n</html>\n"
     )
     return files.write_text(folder / "index.html", page)

@@ -58,10 +58,14 @@ def markdown() -> str:
                 estimate += " [{}, {}]".format(*map(figure_text, verdict["interval"]))
             says = verdict["statement"] + (f" *{verdict['condition']}*" if verdict["condition"] else "")
             cells = [verdict["claim_id"], says, f"{estimate} {verdict['unit']}", f"{verdict['n']:,}"]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + f" | {MARKS[verdict['outcome']]} |")
+            lines.append(
+                "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + f" | {MARKS[verdict['outcome']]} |"
+            )
         made = found["provenance"]
         commit = (made["git"]["commit"] or "")[:10]
-        notes.append(f"`{notebook}`: scale {found['scale']}, {made['hardware']}, {made['started_at'][:10]}, commit {commit}.")
+        notes.append(
+            f"`{notebook}`: scale {found['scale']}, {made['hardware']}, {made['started_at'][:10]}, commit {commit}."
+        )
     return "\n".join([*lines, "", *notes])
 
 

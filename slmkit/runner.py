@@ -12,12 +12,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from slmkit import config, report
 from slmkit.errors import InputError, unknown
-
-Value = bool | int | float | str | list
+from slmkit.parameters import Value, declared, notebooks
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,6 @@ class Done:
     resumed: bool = False
 
 
-def notebooks() -> dict[str, Path]:
-    """Every notebook by its stem, in order."""
-    return {path.stem: path for path in sorted(config.resource("notebooks").glob("[0-9]*.ipynb"))}
-
-
 def select(names: Sequence[str]) -> list[str]:
     """Stems for names such as `01` or `01_capability`; all of them for none. Raises InputError with the nearest."""
     known = notebooks()
@@ -69,17 +62,6 @@ def select(names: Sequence[str]) -> list[str]:
             raise unknown("notebook", name, known)
         chosen.append(matches[0])
     return list(dict.fromkeys(chosen))
-
-
-def declared(name: str) -> dict[str, Value]:
-    """The parameters of a notebook with their defaults, read from its `parameters` cell without running it."""
-    cells = json.loads(notebooks()[name].read_text(encoding="utf-8"))["cells"]
-    source = next("".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", []))
-    found: dict[str, Value] = {}
-    for node in ast.parse(source).body:
-        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]  # type: ignore[attr-defined]
-        found[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined, union-attr]
-    return found
 
 
 def parse_value(text: str) -> Value:
@@ -113,6 +95,8 @@ def _execute(point: Point) -> Done:
     before = dict(os.environ)
     # The kernel inherits these; the last one silences a warning that says nothing about the notebook.
     os.environ |= {"SLMKIT_RUN": str(point.folder), "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if data := before.get("SLMKIT_DATA"):
+        os.environ["SLMKIT_DATA"] = str(Path(data).expanduser().resolve())  # the kernel works in another folder
     point.folder.mkdir(parents=True, exist_ok=True)
     start, error = time.perf_counter(), None
     try:

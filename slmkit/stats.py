@@ -149,9 +149,7 @@ def minimum_detectable_difference(
     return min(differing, reach * float(np.sqrt(differing / (n + reach**2))))
 
 
-def sample_size(
-    difference: float, p: float = 0.5, discordance: float | None = None, power: float = 0.8
-) -> int:
+def sample_size(difference: float, p: float = 0.5, discordance: float | None = None, power: float = 0.8) -> int:
     """Items at which a paired `difference`, or distance from a margin, shows; inverse of the one above."""
     reach, differing = _z(0.95) + float(special.ndtri(power)), _discordance(p, discordance)
     if not 0 < abs(difference) <= differing:
@@ -227,9 +225,7 @@ def _units(unit: Unit, n: int) -> tuple[np.ndarray, int]:  # index of each item'
         return np.arange(n), n
     labels, index = np.unique([str(label) for label in unit], return_inverse=True)
     if len(index) != n or len(labels) < 2:
-        raise InputError(
-            f"unit: expected {n} labels, not all the same, found {len(index)} of {len(labels)} kinds"
-        )
+        raise InputError(f"unit: expected {n} labels, not all the same, found {len(index)} of {len(labels)} kinds")
     return index, len(labels)
 
 

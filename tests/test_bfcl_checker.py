@@ -525,9 +525,7 @@ def test_ignored_letters_are_ignored_wherever_they_stand(text, ignored):
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["f", "a", "b"]), inner, max_size=2)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["f", "a", "b"]), inner, max_size=2),
     max_leaves=10,
 )
 

@@ -159,9 +159,7 @@ def when2call(rows: Rows) -> Files:
 
 
 def api_bank(rows: Rows) -> Files:
-    samples = {
-        f"api-bank/lv1-lv2-samples/{row['file']}": lines(row["turns"]) for row in rows["dialogues.jsonl"]
-    }
+    samples = {f"api-bank/lv1-lv2-samples/{row['file']}": lines(row["turns"]) for row in rows["dialogues.jsonl"]}
     return samples | {
         "api-bank/data/all_apis.csv": table(rows["all_apis.csv"]),
         "api-bank/data/exceptions.json": b"[]",
@@ -220,9 +218,7 @@ def bfcl_v1_outcomes(rows: Rows) -> Files:
             kinds = {int(row[1]): row[column] for row in cells if row[0] == category}
             wrong = [{"id": index, "error_type": kind} for index, kind in kinds.items() if kind != "ok"]
             head = {"accuracy": 0.5, "correct_count": len(kinds) - len(wrong), "total_count": len(kinds)}
-            body = "\n".join(
-                json.dumps(row) for row in (head, *(row | {"prompt": {"q": "?"}} for row in wrong))
-            )
+            body = "\n".join(json.dumps(row) for row in (head, *(row | {"prompt": {"q": "?"}} for row in wrong)))
             files[f"2024-08-11/score/{model}/{category}_score.json"] = body.encode()
     return files
 
@@ -244,9 +240,7 @@ def routellm(rows: Rows) -> Files:
 
 
 def fireact(rows: Rows) -> Files:
-    return {
-        f"data/finetune/gpt_format/{name.removesuffix('.gz')}": lines(each) for name, each in rows.items()
-    }
+    return {f"data/finetune/gpt_format/{name.removesuffix('.gz')}": lines(each) for name, each in rows.items()}
 
 
 FORMS: dict[str, Callable[[Rows], Files]] = {
@@ -271,26 +265,18 @@ MADE: dict[str, Rows] = {
         "BFCL_v4_simple_python.json": [{"id": "simple_python_0", "question": [[]], "function": [TOOL]}],
         "BFCL_v4_live_simple.json": [{"id": "live_simple_0-0-0", "question": [[]], "function": [TOOL]}],
         "BFCL_v4_live_parallel_multiple.json": [{"id": "live_parallel_multiple_0-0-0"}],
-        "BFCL_v4_live_multiple.json.gz": [
-            {"id": "live_multiple_0-0-0", "question": [[]], "function": [TOOL]}
-        ],
+        "BFCL_v4_live_multiple.json.gz": [{"id": "live_multiple_0-0-0", "question": [[]], "function": [TOOL]}],
         "BFCL_v4_live_irrelevance.json.gz": [{"id": "live_irrelevance_0-0-0", "function": []}],
         "BFCL_v4_multi_turn_base.json": [{"id": "multi_turn_base_0", "path": ["A.b"]}],
         "possible_answer/BFCL_v4_live_multiple.json": [{"id": "live_multiple_0-0-0", "ground_truth": []}],
-        "possible_answer/BFCL_v4_simple_python.json": [
-            {"id": "simple_python_0", "ground_truth": [{"f": {"a": [1]}}]}
-        ],
+        "possible_answer/BFCL_v4_simple_python.json": [{"id": "simple_python_0", "ground_truth": [{"f": {"a": [1]}}]}],
         "multi_turn_func_doc/math_api.json": [TOOL, TOOL],
     },
     "acebench": {
-        "data_en/data_special_irrelevant.json": [
-            {"id": "a", "question": "user: hi", "function": [], "time": ""}
-        ],
+        "data_en/data_special_irrelevant.json": [{"id": "a", "question": "user: hi", "function": [], "time": ""}],
         "data_en/possible_answer/data_special_irrelevant.json": [{"id": "a", "ground_truth": "no"}],
     },
-    "when2call": {
-        "when2call_test_llm_judge.jsonl": [{"uuid": "u", "correct_answer": "tool_call", "tools": ["{}"]}]
-    },
+    "when2call": {"when2call_test_llm_judge.jsonl": [{"uuid": "u", "correct_answer": "tool_call", "tools": ["{}"]}]},
     "api_bank": {
         "dialogues.jsonl": [
             {
@@ -307,9 +293,7 @@ MADE: dict[str, Rows] = {
     },
     "nestful": {
         "executable-data.jsonl": [{"input": "now", "output": []}],
-        "glaive-data.jsonl": [
-            {"input": "joke", "output": [{"name": "tell", "arguments": {"to": "$var1.x$"}}]}
-        ],
+        "glaive-data.jsonl": [{"input": "joke", "output": [{"name": "tell", "arguments": {"to": "$var1.x$"}}]}],
         "glaive-spec.jsonl": [{"name": "tell", "query_parameters": {}, "output_parameters": {}}],
     },
     "toolalpaca": {
@@ -323,17 +307,11 @@ MADE: dict[str, Rows] = {
     },
     "sgd": {
         "train.jsonl.gz": [{"dialogue_id": f"1_{n}", "services": ["A_1"], "turns": TURN} for n in range(3)],
-        "validation.jsonl.gz": [
-            {"dialogue_id": f"2_{n}", "services": ["B_1"], "turns": []} for n in range(2)
-        ],
+        "validation.jsonl.gz": [{"dialogue_id": f"2_{n}", "services": ["B_1"], "turns": []} for n in range(2)],
         "test.jsonl.gz": [{"dialogue_id": f"3_{n}", "services": ["C_1"], "turns": []} for n in range(2)],
-        "schema.jsonl": [
-            {"service_name": name, "slots": [], "intents": []} for name in ("A_1", "B_1", "C_1")
-        ],
+        "schema.jsonl": [{"service_name": name, "slots": [], "intents": []} for name in ("A_1", "B_1", "C_1")],
     },
-    "tau_bench": {
-        "gpt-4o-airline.jsonl.gz": [{"task_id": 0, "trial": 0, "reward": 1.0, "traj": TURN, "info": {}}]
-    },
+    "tau_bench": {"gpt-4o-airline.jsonl.gz": [{"task_id": 0, "trial": 0, "reward": 1.0, "traj": TURN, "info": {}}]},
     "tau2_bench": {
         "gpt-4.1.telecom.info.json": [{"num_trials": 1, "environment_info": {"policy": "be kind"}}],
         "gpt-4.1.telecom.simulations.jsonl.gz": [RUN, RUN | {"id": "s2"}],
@@ -386,9 +364,7 @@ def check_alike(upstream: Upstream, name: str, rows: Rows, into: Path) -> None:
     assert names_in(folder) == set(rows)
     assert {each: load(folder / each) for each in rows} == rows
     sources = wanted(name, registry.read(upstream.registry))
-    assert set(upstream.requests) <= {
-        source.path for source in sources
-    }  # the rest has no place in the layout
+    assert set(upstream.requests) <= {source.path for source in sources}  # the rest has no place in the layout
     assert len(upstream.requests) == len({source.sha256 for source in sources})
 
 
@@ -426,9 +402,7 @@ def real_rows(name: str) -> Rows:
 @pytest.mark.data
 @pytest.mark.skipif(DATA is None, reason="SLMKIT_DATA is not set")
 @pytest.mark.parametrize("name", PULLABLE)
-def test_real_rows_come_back_the_same_under_the_same_names(
-    name: str, upstream: Upstream, tmp_path: Path
-) -> None:
+def test_real_rows_come_back_the_same_under_the_same_names(name: str, upstream: Upstream, tmp_path: Path) -> None:
     check_alike(upstream, name, real_rows(name), tmp_path / "sets")
 
 
@@ -489,10 +463,7 @@ def row_of(**changed: str) -> dict:
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *(
-            ("path", path)
-            for path in ("../a", "a/../../b", "/etc/passwd", "a//b", "..", ".", "a\\..\\b", "a/\n", "")
-        ),
+        *(("path", path) for path in ("../a", "a/../../b", "/etc/passwd", "a//b", "..", ".", "a\\..\\b", "a/\n", "")),
         *(("repository", name) for name in ("../x", "a/..", "a", "a/b/c", "a/b?c")),
         *(("dataset", name) for name in ("..", "a/b", "/tmp", "")),
         *(
@@ -578,9 +549,7 @@ def refused(pull: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_file_gives_one_line_and_leaves_nothing(
-    fault: str, two_files: Upstream, tmp_path: Path
-) -> None:
+def test_a_failed_file_gives_one_line_and_leaves_nothing(fault: str, two_files: Upstream, tmp_path: Path) -> None:
     two_files.faults[FIRST], line, tries = FAULTS[fault]
     before = sorted(tmp_path.rglob("*"))
     message = refused(lambda: two_files.pull("fireact"))
@@ -634,9 +603,7 @@ def test_a_spoilt_file_in_the_raw_cache_is_fetched_again(two_files: Upstream, tm
     assert load(folder / "hotpotqa.jsonl.gz") == MADE["fireact"]["hotpotqa.jsonl.gz"]
 
 
-def test_a_half_made_data_set_never_shows(
-    two_files: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_half_made_data_set_never_shows(two_files: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(name: str, files: dict, folder: Path) -> None:
         (folder / "hotpotqa.jsonl.gz").write_bytes(b"half")
         assert not config.has_dataset("fireact")
@@ -686,9 +653,7 @@ def test_outcomes_that_do_not_add_up_are_refused(upstream: Upstream) -> None:
     path = next(path for path in files if "xLAM" in path)
     files[path] = files[path].replace(b'"correct_count": 1', b'"correct_count": 2')
     upstream.offer("bfcl_v1_outcomes", files)
-    assert f"{path}: errors and correct items do not add up" in refused(
-        lambda: upstream.pull("bfcl_v1_outcomes")
-    )
+    assert f"{path}: errors and correct items do not add up" in refused(lambda: upstream.pull("bfcl_v1_outcomes"))
 
 
 # ---- where it goes, and what it says -------------------------------------------------------------
@@ -714,9 +679,7 @@ def test_a_data_set_that_is_there_is_left_as_it_is(two_files: Upstream, tmp_path
     assert two_files.requests == []
 
 
-def test_the_faster_of_two_pulls_wins(
-    two_files: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_faster_of_two_pulls_wins(two_files: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(name: str, files: dict, folder: Path) -> None:
         (folder.parent / name).mkdir()
         (folder.parent / name / "theirs").touch()
@@ -734,9 +697,7 @@ def test_two_pulls_give_the_same_bytes(two_files: Upstream, tmp_path: Path) -> N
     assert first["hotpotqa.jsonl.gz"][4:8] == bytes(4)  # the time stamp of a gzip file
 
 
-def test_the_base_address_comes_from_the_environment(
-    two_files: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_base_address_comes_from_the_environment(two_files: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLMKIT_DATA_URL", f"{two_files.url}/")
     downloads.pull("fireact", registry=two_files.registry)
     assert two_files.requests == [FIRST, SECOND]
@@ -751,9 +712,7 @@ def test_names_are_checked_before_anything_is_fetched(two_files: Upstream) -> No
 
 def test_a_folder_that_cannot_be_written_is_named(two_files: Upstream, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert f"cannot read or write {tmp_path / 'file'}" in refused(
-        lambda: two_files.pull("fireact", tmp_path / "file")
-    )
+    assert f"cannot read or write {tmp_path / 'file'}" in refused(lambda: two_files.pull("fireact", tmp_path / "file"))
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "fireact").touch()
     assert "sets/fireact" in refused(lambda: two_files.pull("fireact", tmp_path / "sets"))

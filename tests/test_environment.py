@@ -42,9 +42,7 @@ def everything() -> dict[str, Requirement]:
 def lines(path: str) -> list[str]:
     """Lines of a file of the repository without comments and blanks."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    return [
-        line for line in (raw.split(" #")[0].strip() for raw in text.splitlines()) if line and line[0] != "#"
-    ]
+    return [line for line in (raw.split(" #")[0].strip() for raw in text.splitlines()) if line and line[0] != "#"]
 
 
 def lock(python: str) -> dict[str, Version]:
@@ -52,9 +50,7 @@ def lock(python: str) -> dict[str, Version]:
     where = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
     pins = {}
     for pin in map(Requirement, lines("binder/constraints.txt")):
-        if pin.marker is None or pin.marker.evaluate(
-            where | {"platform_system": "Linux", "os_name": "posix"}
-        ):
+        if pin.marker is None or pin.marker.evaluate(where | {"platform_system": "Linux", "os_name": "posix"}):
             (equals,) = pin.specifier
             assert equals.operator == "==" and not pin.extras, pin
             assert canonicalize_name(pin.name) not in pins, f"{pin.name} is pinned twice for Python {python}"
@@ -162,9 +158,7 @@ def test_binder_delegates():
 
 def test_binder_starts_notebooks_from_recorded_results(tmp_path):
     (tmp_path / "notebooks").mkdir()
-    copies = [
-        Path(shutil.copy(path, tmp_path / "notebooks")) for path in (ROOT / "notebooks").glob("*.ipynb")
-    ]
+    copies = [Path(shutil.copy(path, tmp_path / "notebooks")) for path in (ROOT / "notebooks").glob("*.ipynb")]
     (sed,) = [line for line in lines("binder/postBuild") if line.startswith("sed ")]
     subprocess.run(["bash", "-c", sed], cwd=tmp_path, check=True)
     for path in copies:

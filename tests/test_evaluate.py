@@ -38,9 +38,7 @@ class Fake(models.Model):
 @pytest.fixture
 def world(monkeypatch):
     fakes = {"small": Fake("small", set(range(0, N, 2))), "large": Fake("large", set(range(N)))}
-    items = [
-        Item("toy", "one", str(i), [{"role": "user", "content": str(i)}], [TOOL], "call", i) for i in range(N)
-    ]
+    items = [Item("toy", "one", str(i), [{"role": "user", "content": str(i)}], [TOOL], "call", i) for i in range(N)]
     monkeypatch.setattr(models, "load", lambda ref, **options: fakes[ref])
     monkeypatch.setattr(suites, "load", lambda name, data, limit, seed: items[: limit or None])
     monkeypatch.setattr(suites, "schema", lambda suite, category: "out")
@@ -101,8 +99,6 @@ def test_the_plan_states_what_can_be_detected_and_runs_only_a_probe(world, tmp_p
 
 
 def test_models_without_a_common_item_cannot_be_compared(world):
-    table = pd.concat(
-        [evaluate.evaluate(["small"], ["toy"]).head(5), evaluate.evaluate(["large"], ["toy"]).tail(5)]
-    )
+    table = pd.concat([evaluate.evaluate(["small"], ["toy"]).head(5), evaluate.evaluate(["large"], ["toy"]).tail(5)])
     with pytest.raises(InputError, match="no item in common"):
         evaluate.compare(table, "small", ["large"])

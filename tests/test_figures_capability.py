@@ -72,9 +72,7 @@ def test_paired_difference_panel_says_verdict_and_items_that_would_settle_it():
         | {"verdict": verdict, "n_to_settle": 310 if verdict == "inconclusive" else 60}
         for verdict, d in (("non-inferior", 0.02), ("inconclusive", -0.04), ("inferior", -0.2))
     ]
-    said = check(
-        capability.paired_difference_panel(pd.DataFrame(rows), "The finding"), "allowed loss, 5 points"
-    )
+    said = check(capability.paired_difference_panel(pd.DataFrame(rows), "The finding"), "allowed loss, 5 points")
     assert "inconclusive, n = 60; 310 would settle it" in said and "inferior, n = 60" in said
 
 
@@ -123,9 +121,7 @@ def test_figures_of_item_outcomes():
         outcomes.what_the_large_adds(table, small, "claude-3-5-sonnet-20240620")
         for small in ("Salesforce_xLAM-7b-fc-r", "meta-llama_Meta-Llama-3-8B-Instruct")
     ]
-    check(
-        capability.what_the_large_adds(pd.concat(parts), "The finding"), "xLAM-7b-fc-r", "5.4% [4.0%, 7.1%]"
-    )
+    check(capability.what_the_large_adds(pd.concat(parts), "The finding"), "xLAM-7b-fc-r", "5.4% [4.0%, 7.1%]")
     table = table.loc[["simple", "relevance"]]
     by = outcomes.what_the_large_adds(table, "Salesforce_xLAM-7b-fc-r", "gpt-4-0613", by="category")
     check(capability.what_the_large_adds(by, "The finding"), "relevance", "simple")
@@ -143,13 +139,9 @@ def test_figures_of_published_scores(facts):
     by_date = published.capability_by_size(facts, "BFCL V4 multi-turn", x="released")
     said = check(drawn.capability_against_size(by_date, "The finding", x="released"), "xLAM-2-70b-fc-r")
     assert any(word.startswith("2025-0") for word in said)
-    check(
-        drawn.slopes_by_skill(trends.slopes_by_skill(board, **FAST), "The finding"), "web search", "reference"
-    )
+    check(drawn.slopes_by_skill(trends.slopes_by_skill(board, **FAST), "The finding"), "web search", "reference")
     ranks = trends.rank_correlations(facts, board, ("GPQA", "single-turn"), ("memory",), **FAST)
-    check(
-        drawn.rank_correlation(ranks, "The finding"), "GPQA with memory", "n = 20, mixed harnesses", "n = 50"
-    )
+    check(drawn.rank_correlation(ranks, "The finding"), "GPQA with memory", "n = 20, mixed harnesses", "n = 50")
     check(drawn.gaps(published.gaps(facts, "code", **FAST), "The finding"), "all", "one table", "14 tables")
     best = drawn.gaps(trends.best_gaps(board, **FAST), "The finding", label="column")
     check(best, "-57.5  Command-R7B against Claude-Opus-4.5")
@@ -164,9 +156,7 @@ def test_figures_of_the_audit(facts):
     table = audit.citation_audit(facts)
     said = check(drawn.citation_audit(table, "The finding"), "Phi-2  A1.1", "2 of 4", "3.5, source: 3.48")
     assert "15, source: none" in said
-    check(
-        drawn.claimed_parity(table.head(24), "The finding"), "-13.7  mismatch", "-13.1  mismatch, two tables"
-    )
+    check(drawn.claimed_parity(table.head(24), "The finding"), "-13.7  mismatch", "-13.1  mismatch, two tables")
 
 
 def test_names_never_cover_each_other_or_a_point():

@@ -43,9 +43,7 @@ def form(notebook: dict[str, Any]) -> Iterator[str]:
         yield "metadata of a papermill run"
     ids = [cell["id"] for cell in notebook["cells"]]
     yield from (f"id {cell_id!r} is used twice" for cell_id in sorted({i for i in ids if ids.count(i) > 1}))
-    yield from (
-        f"id {cell_id!r} is not of the vocabulary" for cell_id in ids if not CELL_ID.fullmatch(cell_id)
-    )
+    yield from (f"id {cell_id!r} is not of the vocabulary" for cell_id in ids if not CELL_ID.fullmatch(cell_id))
     for cell in notebook["cells"]:
         extra = set(cell["metadata"]) - {"tags", "jupyter", "slideshow"}
         if extra or "injected-parameters" in cell["metadata"].get("tags", []):

@@ -11,10 +11,10 @@ import torch
 
 from slmkit.config import resource
 from slmkit.errors import InputError
-from slmkit.mini import corpus, exam, muon, pretrain, tokenizer
+from slmkit.mini import card, corpus, exam, muon, pretrain, tokenizer
 from slmkit.mini.batches import Stream, Weights, answers
 
-MODELS = {"mini-2m": (2_000_000, 0.80), "mini-8m": (8_000_000, 0.80)}  # parameters, floor on 60 `seen` items
+MODELS = {"mini-1m": (1_000_000, 0.10), "mini-2m": (2_166_000, 0.60)}  # parameters, floor on 60 `seen` items
 TINY = pretrain.Recipe(batch_tokens=512, longest=512, chunk=48, easy=0.3)
 
 
@@ -31,10 +31,7 @@ def test_special_tokens_and_size(tok):
     assert len(tok) == tokenizer.VOCABULARY
     assert tok.bos_token == "<|begin|>" and tok.eos_token == "<|end|>" and tok.pad_token == "<|pad|>"
     assert len({tok.convert_tokens_to_ids(token) for token in tokenizer.SPECIAL}) == len(tokenizer.SPECIAL)
-    assert (
-        tok("hello", add_special_tokens=True)["input_ids"]
-        == tok("hello", add_special_tokens=False)["input_ids"]
-    )
+    assert tok("hello", add_special_tokens=True)["input_ids"] == tok("hello", add_special_tokens=False)["input_ids"]
 
 
 def test_text_survives_tokenization(tok):
@@ -84,8 +81,7 @@ def test_string_and_mapping_arguments_render_alike(tok):
             for call in message.get("tool_calls", []):
                 call["function"]["arguments"] = json.dumps(call["function"]["arguments"], ensure_ascii=False)
         render = [
-            tok.apply_chat_template(m, tools=made["tools"], tokenize=False)
-            for m in (made["messages"], as_strings)
+            tok.apply_chat_template(m, tools=made["tools"], tokenize=False) for m in (made["messages"], as_strings)
         ]
         assert render[0] == render[1]
 
@@ -167,7 +163,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tok, tmp_path):
     assert not (tmp_path / "cut" / "model").exists()
     cut = weights_of(pretrain.pretrain("mini-test", tmp_path / "cut", **settings))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    other = weights_of(pretrain.pretrain("mini-test", tmp_path / "other", **{**settings, "seed": 4}))
+    other = weights_of(pretrain.pretrain("mini-test", tmp_path / "other", **{**settings, "seed": 4, "steps": 2}))
     assert any(not torch.equal(whole[name], other[name]) for name in whole)
     with pytest.raises(InputError, match="another model, seed or recipe"):
         pretrain.pretrain("mini-test", tmp_path / "cut", **{**settings, "seed": 4})
@@ -182,9 +178,36 @@ def test_loss_falls_in_a_short_training(tok, tmp_path):
     assert model.config.model_type == "lfm2" and loaded.chat_template == tokenizer.template()
 
 
+def test_minutes_become_steps_and_a_card_is_written_from_the_run(tok, tmp_path):
+    recipe = pretrain.changed_recipe(["batch_tokens=512", "longest=512", "chunk=48", "ahead=0.5", "easy=0"])
+    pretrain.pretrain("mini-test", tmp_path, minutes=0.01, recipe=recipe, tokenizer=tok)
+    stage = card.stage(tmp_path)
+    assert stage["steps"] == stage["of_steps"] > 40
+    assert stage["recipe"]["ahead"] == 0.5
+    assert card.stage(f"{tmp_path}@{stage['steps']}") == stage
+    row = {
+        "n": 10,
+        "exact_match": 0.5,
+        "low": 0.2,
+        "high": 0.8,
+        "right_name": 0.9,
+        "valid_json": 1.0,
+        "made_a_call": 1.0,
+    }
+    scores = {"model": "mini-2m", "training": [stage], "scores": [{"set": name, **row} for name in card.WHAT]}
+    text = card.text(scores)
+    assert "# mini-2m" in text and "**50.0%** [20.0%, 80.0%]" in text and "look-ahead 0.5" in text
+    with pytest.raises(InputError, match="--out"):
+        card.stage(tmp_path / "nothing")
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="mini-2m"):
         pretrain.pretrain("mini-2n", tmp_path, steps=1)
+    with pytest.raises(InputError, match="muon_lr"):
+        pretrain.changed_recipe(["muon_lt=1"])
+    with pytest.raises(InputError, match="not a number"):
+        pretrain.changed_recipe(["muon_lr=fast"])
     with pytest.raises(InputError, match="--minutes"):
         pretrain.pretrain("mini-2m", tmp_path)
 
@@ -215,7 +238,6 @@ def test_committed_weights(name):
     assert model.config.max_position_embeddings == 4096 and loaded.bos_token
     items = corpus.evaluation_set("seen", 60, seed=11)
     right = sum(
-        exam.correct(item, given)
-        for item, given in zip(items, exam.answers(model, loaded, items), strict=True)
+        exam.correct(item, given) for item, given in zip(items, exam.answers(model, loaded, items), strict=True)
     )
     assert right / 60 >= floor

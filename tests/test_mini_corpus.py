@@ -117,15 +117,10 @@ def test_the_mix_of_turns():
         for call in m.get("tool_calls", [])
         if call["function"]["name"] == function["name"]
     ]
-    given = sum(bool(extra & used) for extra, used in optional if extra) / sum(
-        bool(extra) for extra, _ in optional
-    )
+    given = sum(bool(extra & used) for extra, used in optional if extra) / sum(bool(extra) for extra, _ in optional)
     assert 0.3 < given < 0.8, "optional arguments are sometimes left out, sometimes given"
     types = {
-        p["type"]
-        for made in STREAM
-        for t in made["tools"]
-        for p in t["function"]["parameters"]["properties"].values()
+        p["type"] for made in STREAM for t in made["tools"] for p in t["function"]["parameters"]["properties"].values()
     }
     assert types == {"string", "integer", "number", "boolean", "array"}
 
@@ -135,9 +130,7 @@ def test_a_tool_taken_away_turns_its_calls_into_refusals():
     pairs = [(made, twin) for made in STREAM[:400] if (twin := conversation.without_a_tool(made, rng))]
     assert len(pairs) > 100
     for made, twin in pairs:
-        (gone,) = {t["function"]["name"] for t in made["tools"]} - {
-            t["function"]["name"] for t in twin["tools"]
-        }
+        (gone,) = {t["function"]["name"] for t in made["tools"]} - {t["function"]["name"] for t in twin["tools"]}
         assert gone not in {c["function"]["name"] for m in twin["messages"] for c in m.get("tool_calls", [])}
         users = [[m["content"] for m in side["messages"] if m["role"] == "user"] for side in (made, twin)]
         assert users[0] == users[1]

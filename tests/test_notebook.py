@@ -20,12 +20,12 @@ def outputs(tmp_path, monkeypatch):
 
 
 def start(**more):
-    return notebook.setup(NAME, **({"scale": "smoke", "source": "live", "seed": 3, "data": ""} | more))
+    return notebook.setup(NAME, {"scale": "smoke", "source": "live", "seed": 3, "data": "", "other": 1} | more)
 
 
 def held(**more):
-    fields = {"claim_id": "V1", "statement": "s", "kind": "computed", "estimate": 0.5, "interval": (0.4, 0.6),
-              "unit": "share", "threshold": "t", "rule": "r", "outcome": "holds", "n": 10, "notebook": NAME}  # fmt: skip
+    fields = {"claim_id": "V1", "statement": "s", "kind": "computed", "estimate": 0.5, "interval": (0.4, 0.6)}
+    fields |= {"unit": "share", "threshold": "t", "rule": "r", "outcome": "holds", "n": 10, "notebook": NAME}
     return Verdict(**(fields | more))
 
 
@@ -98,7 +98,8 @@ def test_recorded_tables_call_no_model(outputs, tmp_path, monkeypatch):
     recorded = tmp_path / "results" / NAME
     recorded.mkdir(parents=True)
     (recorded / "rows.csv").write_text("x,error\n1.0,\n")
-    monkeypatch.setattr(config, "resource", lambda relative: recorded)
+    real = config.resource
+    monkeypatch.setattr(config, "resource", lambda path: recorded if "results" in path else real(path))
     table = start(source="recorded").table("rows", lambda: pytest.fail("computed"))
     assert table["x"].tolist() == [1.0]
     with pytest.raises(InputError, match="no such recorded table"):
@@ -109,7 +110,8 @@ def test_a_missing_data_set_falls_back_to_the_recorded_table_and_says_so(outputs
     recorded = tmp_path / "results" / NAME
     recorded.mkdir(parents=True)
     (recorded / "rows.csv").write_text("x\n1\n")
-    monkeypatch.setattr(config, "resource", lambda relative: recorded)
+    real = config.resource
+    monkeypatch.setattr(config, "resource", lambda path: recorded if "results" in path else real(path))
     monkeypatch.setattr(config, "has_dataset", lambda name, data=None: False)
     run = start()
     run.table("rows", lambda: pytest.fail("computed"), needs="bfcl")

@@ -59,18 +59,14 @@ def test_release_dates_become_years(facts):
 def test_a_table_is_one_benchmark_in_one_source_and_the_board_is_one_table(facts):
     assert (facts.groupby("table").benchmark.nunique() == 1).all()
     assert (facts.groupby("table").source_url.nunique() == 1).all()
-    on_board = facts[
-        facts.benchmark.eq("BFCL V4 overall") & facts.source_locator.str.startswith(published.BOARD)
-    ]
+    on_board = facts[facts.benchmark.eq("BFCL V4 overall") & facts.source_locator.str.startswith(published.BOARD)]
     assert on_board.table.nunique() == 1 and len(on_board) == 50
     others = facts[~facts.source_locator.str.startswith(published.BOARD)]
     assert (others.groupby("table").source_locator.nunique() == 1).all()
 
 
 def test_pairs_never_cross_tables(tmp_path):
-    one = rows(
-        ("Qwen3-8B", 8.0, "MMLU", 60.0), ("Qwen3-4B", 4.0, "MMLU", 62.0), ("Llama-70B", 70.0, "MMLU", 80.0)
-    )
+    one = rows(("Qwen3-8B", 8.0, "MMLU", 60.0), ("Qwen3-4B", 4.0, "MMLU", 62.0), ("Llama-70B", 70.0, "MMLU", 80.0))
     other = rows(("Qwen3-8B", 8.0, "MMLU", 99.0), locator="T2")
     third = rows(("Qwen3-8B", 8.0, "GPQA", 40.0), ("GPT-4", None, "GPQA", 39.0))
     pairs = published.same_table_pairs(loaded(tmp_path, pd.concat([one, other, third])), "MMLU|GPQA")

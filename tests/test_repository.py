@@ -47,9 +47,7 @@ def text_of(path: Path) -> str | None:
 
 def test_only_mini_weights_are_large(files):
     large = [path for path in files if path.stat().st_size > MEGABYTES * 2**20]
-    weights = [
-        path for path in large if path.suffix == ".safetensors" and path.is_relative_to(ROOT / "data/mini")
-    ]
+    weights = [path for path in large if path.suffix == ".safetensors" and path.is_relative_to(ROOT / "data/mini")]
     assert sorted(set(large) - set(weights)) == []
 
 

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
-from slmkit import cli, runner
+from slmkit import cli, parameters, runner
 from slmkit.errors import InputError
 
 PARAMETERS = """scale: str = "laptop"  # smoke, laptop, full or gpu
@@ -21,8 +21,8 @@ BODY = """import json, os, pathlib
 folder = pathlib.Path(os.environ["SLMKIT_RUN"]) / "07_toy"
 folder.mkdir(parents=True, exist_ok=True)
 assert not broken, "broken on purpose"
-verdict = dict(claim_id="V1", statement="s <b>", estimate=0.5, interval=[0.4, 0.6], unit="share", threshold="t", rule="r",
-               outcome="holds", condition="", n=10)
+verdict = dict(claim_id="V1", statement="s <b>", estimate=0.5, interval=[0.4, 0.6], unit="share", threshold="t",
+               rule="r", outcome="holds", condition="", n=10)
 results = dict(verdicts=[verdict], notes=[], figures=[], parameters=dict(scale=scale, seed=seed, slm=slm),
                provenance=dict(git=dict(commit=None, dirty=None), hardware="h", started_at="now"))
 (folder / "results.json").write_text(json.dumps(results))"""
@@ -41,18 +41,19 @@ def toy(tmp_path, monkeypatch):
     book = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     path = tmp_path / "07_toy.ipynb"
     nbformat.write(book, path)
-    monkeypatch.setattr(runner, "notebooks", lambda: {"07_toy": path})
+    for module in (runner, parameters):
+        monkeypatch.setattr(module, "notebooks", lambda: {"07_toy": path})
     return tmp_path / "out"
 
 
 def test_declared_parameters_are_read_without_running(toy):
-    assert runner.declared("07_toy") == {
+    assert parameters.declared("07_toy") == {
         "scale": "laptop", "source": "live", "seed": 0, "margin": 0.05, "slm": "mini-2m", "broken": False,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "parameters, complaint",
+    "given, complaint",
     [
         ({"sclae": "smoke"}, "did you mean 'scale'"),
         ({"seed": "three"}, "'seed' of 07_toy takes int, got 'three'"),
@@ -62,9 +63,9 @@ def test_declared_parameters_are_read_without_running(toy):
         ({"scale": "labtop"}, "did you mean 'laptop'"),
     ],
 )
-def test_bad_parameters_start_nothing(toy, parameters, complaint):
+def test_bad_parameters_start_nothing(toy, given, complaint):
     with pytest.raises(InputError, match=complaint):
-        runner.run(["07"], parameters=parameters, out=toy)
+        runner.run(["07"], parameters=given, out=toy)
     assert not toy.exists()
 
 
@@ -77,7 +78,9 @@ def test_an_unknown_notebook_names_the_nearest(toy):
         runner.select(["07_toi"])
 
 
-@pytest.mark.parametrize("text, value", [("3", 3), ("0.5", 0.5), ("mini-2m", "mini-2m"), ("['a']", ["a"]), ("{1", "{1")])
+@pytest.mark.parametrize(
+    "text, value", [("3", 3), ("0.5", 0.5), ("mini-2m", "mini-2m"), ("['a']", ["a"]), ("{1", "{1")]
+)
 def test_values_from_the_command_line(text, value):
     assert runner.parse_value(text) == value
 
@@ -115,5 +118,5 @@ def test_the_command_exits_1_when_a_notebook_fails(toy):
 
 def test_shipped_notebooks_declare_the_dial():
     for name in runner.notebooks():
-        assert {"scale", "source", "seed"} <= set(runner.declared(name)), name
-        assert json.dumps(runner.declared(name))
+        assert {"scale", "source", "seed"} <= set(parameters.declared(name)), name
+        assert json.dumps(parameters.declared(name))

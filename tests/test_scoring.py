@@ -104,9 +104,7 @@ def test_decisions():
 
 
 def test_a_suite_may_compare_values_in_its_own_way():
-    loose = score_calls(
-        [call("f", a="Oslo")], reply(call("f", a="OSLO")), lambda one, two: one.lower() == two.lower()
-    )
+    loose = score_calls([call("f", a="Oslo")], reply(call("f", a="OSLO")), lambda one, two: one.lower() == two.lower())
     assert loose.correct
 
 
@@ -149,11 +147,7 @@ def as_floats(value):
         return [as_floats(item) for item in value]
     if isinstance(value, dict):
         return {name: as_floats(item) for name, item in value.items()}
-    return (
-        {"number": str(int(value)) if value == int(value) else repr(value)}
-        if abs(value) < 1e300
-        else repr(value)
-    )
+    return {"number": str(int(value)) if value == int(value) else repr(value)} if abs(value) < 1e300 else repr(value)
 
 
 @given(json_values, json_values)

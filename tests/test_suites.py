@@ -204,9 +204,7 @@ def write_acebench(folder):
             gold = {"nights": ["three-ish"]}
         elif category == "special_irrelevant":
             gold = "Due to the limitations of the function, I cannot solve this problem."
-        more = (
-            {"profile": "{'name': 'Ada'}"} if category == "normal_preference" else {"time": "It is Monday."}
-        )
+        more = {"profile": "{'name': 'Ada'}"} if category == "normal_preference" else {"time": "It is Monday."}
         old = {k: v for k, v in BOOK.items() if k != "parameters"} | {
             "arguments": BOOK["parameters"],
             "name": "x.y",
@@ -230,9 +228,7 @@ def test_acebench_quoted_calls_become_tool_calls(data):
     assert "Ada" in suites.load("acebench/normal_preference", data)[0].messages[0]["content"]
 
 
-@pytest.mark.parametrize(
-    "text", ["[not a call", "[1, 2]", "[f(x=open('a'))]", "[f(x=y)]", "[f(1)]", "[f(**{})]"]
-)
+@pytest.mark.parametrize("text", ["[not a call", "[1, 2]", "[f(x=open('a'))]", "[f(x=y)]", "[f(1)]", "[f(**{})]"])
 def test_other_text_in_brackets_is_not_run_and_stays_text(text):
     messages = dialogue.messages_of(f"user: hi\nsystem: {text}\nsystem: done\nuser: go", {})
     if text not in ("[f(1)]", "[f(**{})]"):
@@ -348,9 +344,7 @@ def test_when2call_rule(text, decision):
 
 
 def test_when2call_verdicts_and_figures(data):
-    items = {
-        category: checked(suites.load(f"when2call/{category}", data)) for category in when2call.CATEGORIES
-    }
+    items = {category: checked(suites.load(f"when2call/{category}", data)) for category in when2call.CATEGORIES}
     ask, decline, use = Reply(content="Which city?"), Reply(content="I can't."), calls(call("Weather_get"))
     assert suites.score(items["tool_call"][0], use).correct  # which arguments is not judged
     assert suites.score(items["tool_call"][0], ask).error == "missed_call"
@@ -492,9 +486,7 @@ def test_nestful_offers_what_the_gold_needs(data):
     assert "var_result" not in offered and "Returns: price." in offered["get_price"]["description"]
     assert offered["add_tax"]["parameters"]["properties"]["amount"]["type"] == ["number", "string"]
     assert offered["add_tax"]["parameters"]["required"] == ["amount"]
-    assert offered["send_sms"]["parameters"]["properties"] == {
-        "to": {"type": "string"}
-    }  # no definition: from the call
+    assert offered["send_sms"]["parameters"]["properties"] == {"to": {"type": "string"}}  # no definition: from the call
     assert suites.load("nestful", data)[0].tools == item.tools
 
 
@@ -558,9 +550,7 @@ def test_seal_tools_adds_others_and_scores(data):
     items = checked(suites.load("seal_tools", data))
     assert {item.category for item in items} == {"dev"}  # the other two sets are not at hand
     item = items[0]
-    assert (
-        len(item.tools) == 2 + seal_tools.N_OTHERS and item.meta["names"]["getPM2_5Level"] == "getPM2.5Level"
-    )
+    assert len(item.tools) == 2 + seal_tools.N_OTHERS and item.meta["names"]["getPM2_5Level"] == "getPM2.5Level"
     orders = {tuple(t["function"]["name"] for t in other.tools) for other in items}
     assert len(orders) > 1  # the right tools are not always in the same place
     tide, level = call("getTide", place="Oslo", day=3), call("getPM2_5Level", area="API_call_0")
@@ -621,9 +611,7 @@ def write_toolalpaca(folder):
             "/make": {
                 "post": {
                     "operationId": "make",
-                    "requestBody": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Make"}}}
-                    },
+                    "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Make"}}}},
                 }
             },
         },
@@ -797,10 +785,7 @@ def test_a_missing_field_and_a_missing_answer_are_named(data):
 )
 def test_a_tool_without_valid_schema_is_named(data, schema):
     functions = [{**AREA}, {"name": "bad.tool", "description": "", "parameters": schema}]
-    rows = [
-        {"id": f"multiple_{i}", "question": [[]], "function": functions if i == 7 else [AREA]}
-        for i in range(12)
-    ]
+    rows = [{"id": f"multiple_{i}", "question": [[]], "function": functions if i == 7 else [AREA]} for i in range(12)]
     put(data / "bfcl" / "BFCL_v4_multiple.json", *rows)
     with pytest.raises(InputError) as error:
         suites.load("bfcl/multiple", data, limit=1)  # whichever item is drawn
@@ -869,9 +854,7 @@ NODE = st.recursive(
         },
     ),
     lambda node: st.one_of(
-        st.dictionaries(st.sampled_from("abc"), node).map(
-            lambda found: {"type": "dict", "properties": found}
-        ),
+        st.dictionaries(st.sampled_from("abc"), node).map(lambda found: {"type": "dict", "properties": found}),
         st.fixed_dictionaries({"type": st.just("array"), "items": node}),
         st.fixed_dictionaries({"anyOf": st.lists(node, min_size=1, max_size=2)}),
     ),

@@ -46,9 +46,7 @@ def by_category(suite):
 
 def records(suite):
     """File -> records, as the data set's README has them."""
-    rows = re.findall(
-        r"^\| `([^`]+)` \| (\d+) \|", (folder(suite) / "README.md").read_text(encoding="utf-8"), re.M
-    )
+    rows = re.findall(r"^\| `([^`]+)` \| (\d+) \|", (folder(suite) / "README.md").read_text(encoding="utf-8"), re.M)
     return {name: int(n) for name, n in rows}
 
 
@@ -72,14 +70,11 @@ def right(item):
     if item.suite == "bfcl":
         if item.wants != "call":
             return [
-                Reply(content="No tool fits.")
-                if item.wants == "no_call"
-                else calls([{"name": "f", "arguments": {}}])
+                Reply(content="No tool fits.") if item.wants == "no_call" else calls([{"name": "f", "arguments": {}}])
             ]
         legal = {source: name for name, source in item.meta["names"].items()}
         named = [
-            [{"name": legal[n], "arguments": a} for c in output for n, a in c.items()]
-            for output in accepted()[item.id]
+            [{"name": legal[n], "arguments": a} for c in output for n, a in c.items()] for output in accepted()[item.id]
         ]
         return [calls(made) for made in named]
     if item.suite == "when2call":
@@ -89,16 +84,10 @@ def right(item):
     if item.category == "special_irrelevant":
         return [Reply(content=item.gold)]
     if item.category == "special_error_param":
-        said = [
-            f"There is incorrect value ({v}) for the parameters ({k})."
-            for k, vs in item.gold.items()
-            for v in vs
-        ]
+        said = [f"There is incorrect value ({v}) for the parameters ({k})." for k, vs in item.gold.items() for v in vs]
         return [Reply(content=" ".join(said))]
     if item.category == "special_incomplete":
-        said = [
-            f"Missing necessary parameters ({', '.join(v)}) for the api ({k})." for k, v in item.gold.items()
-        ]
+        said = [f"Missing necessary parameters ({', '.join(v)}) for the api ({k})." for k, v in item.gold.items()]
         return [Reply(content=" ".join(said))]
     if item.suite == "acebench":
         return [calls(gold) for gold in item.gold]
@@ -129,13 +118,8 @@ def expected_counts(suite):
         return levels
     if suite == "toolalpaca":
         parts = [name.removesuffix(".jsonl") for name in files if name.startswith("eval_")]
-        return {
-            part: sum(len(row["Instructions"]) for row in read_jsonl(where / f"{part}.jsonl"))
-            for part in parts
-        }
-    parts = {
-        name.removesuffix(".gz").removesuffix(".jsonl"): n for name, n in files.items() if "jsonl" in name
-    }
+        return {part: sum(len(row["Instructions"]) for row in read_jsonl(where / f"{part}.jsonl")) for part in parts}
+    parts = {name.removesuffix(".gz").removesuffix(".jsonl"): n for name, n in files.items() if "jsonl" in name}
     return {
         name.removesuffix("-data"): n
         for name, n in parts.items()
@@ -173,12 +157,8 @@ def test_names_lead_back_to_the_source(suite):
     if suite == "bfcl":
         assert all(list(i.meta["names"].values()) == [f["name"] for f in i.meta["original"]] for i in items)
     if suite == "acebench":
-        raw = {
-            r["id"]: r for path in (folder(suite) / "data_en").glob("data_*.json") for r in read_jsonl(path)
-        }
-        assert all(
-            list(i.meta["names"].values()) == [f["name"] for f in raw[i.id]["function"]] for i in items
-        )
+        raw = {r["id"]: r for path in (folder(suite) / "data_en").glob("data_*.json") for r in read_jsonl(path)}
+        assert all(list(i.meta["names"].values()) == [f["name"] for f in raw[i.id]["function"]] for i in items)
     for item in items:
         if item.wants == "call" and suite not in ("bfcl", "when2call"):
             gold = item.gold[0] if suite == "acebench" else item.gold
@@ -266,9 +246,7 @@ def test_when2call_rule_agrees_with_the_candidate_texts():
         for label in ("direct", "request_for_info", "cannot_answer"):
             agree[label] += when2call.decision(Reply(content=item.meta["answers"][label])) == label
     n = len(loaded("when2call"))
-    assert (
-        agree["cannot_answer"] / n > 0.9 and agree["request_for_info"] / n > 0.9 and agree["direct"] / n > 0.8
-    )
+    assert agree["cannot_answer"] / n > 0.9 and agree["request_for_info"] / n > 0.9 and agree["direct"] / n > 0.8
 
 
 @pytest.mark.parametrize("suite", ["acebench", "when2call", "nestful", "seal_tools"])

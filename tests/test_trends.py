@@ -44,9 +44,7 @@ def test_slopes_by_skill_find_the_slopes_that_are_there():
     assert (table.low < table.estimate).all() and (table.estimate < table.high).all()
     assert table.p_holm["web search"] < 0.001 and table.p_holm["irrelevance"] < 0.001
     assert table.p_holm["memory"] > 0.05 and np.isnan(table.p_holm["single-turn"])
-    assert table.steeper["web search"] == pytest.approx(
-        table.estimate["web search"] - table.estimate["single-turn"]
-    )
+    assert table.steeper["web search"] == pytest.approx(table.estimate["web search"] - table.estimate["single-turn"])
 
 
 def test_slopes_leave_specialists_and_models_of_unknown_size_out(board):
@@ -66,18 +64,11 @@ def test_slopes_leave_specialists_and_models_of_unknown_size_out(board):
 def panel(date_slope: float, seed: int = 0) -> pd.DataFrame:
     """Rows of six tables, each of its own level, with 8 points a tenfold size and so many a year."""
     rng = np.random.default_rng(seed)
-    model = pd.DataFrame(
-        {"params_b": 10 ** rng.uniform(-0.3, 2, 40), "released": rng.uniform(2023, 2026, 40)}
-    )
+    model = pd.DataFrame({"params_b": 10 ** rng.uniform(-0.3, 2, 40), "released": rng.uniform(2023, 2026, 40)})
     model["model"] = [f"m{i}" for i in range(40)]
     tables = [model.sample(12, random_state=t).assign(table=t, level=10.0 * t) for t in range(6)]
     rows = pd.concat(tables, ignore_index=True)
-    score = (
-        rows.level
-        + 8 * np.log10(rows.params_b)
-        + date_slope * (rows.released - 2023)
-        + rng.normal(0, 1, len(rows))
-    )
+    score = rows.level + 8 * np.log10(rows.params_b) + date_slope * (rows.released - 2023) + rng.normal(0, 1, len(rows))
     return rows.assign(score=score, unit="%", benchmark="MMLU")
 
 
@@ -115,10 +106,7 @@ def test_shift_is_positive_when_small_models_rise(facts):
 def test_best_gaps_and_share_within_agree(board):
     table = trends.best_gaps(board, **FAST)
     share = trends.share_within(board, margin=5, **FAST)
-    assert (
-        share.estimate == pytest.approx((table.estimate >= -5).mean())
-        and share.low <= share.estimate <= share.high
-    )
+    assert share.estimate == pytest.approx((table.estimate >= -5).mean()) and share.low <= share.estimate <= share.high
     assert (table.estimate == table.score_small - table.score_large).all()
     web = table.set_index("column").loc["web search"]
     assert (web.small, web.large, web.estimate) == (

@@ -44,17 +44,8 @@ def environment(folder: Path) -> Path:
 
 def install(python: Path, *words: str | Path) -> None:
     """Run this environment's pip for another one."""
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
-    ]
-    subprocess.run([*pip, *words], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-compile", *words], check=True)
 
 
 def run(python: Path, *words: str) -> str:
@@ -86,9 +77,7 @@ def check(python: Path) -> None:
 def test_wheel_holds_what_the_package_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    inside = {
-        name.removeprefix("slmkit/resources/") for name in names if name.startswith("slmkit/resources/")
-    }
+    inside = {name.removeprefix("slmkit/resources/") for name in names if name.startswith("slmkit/resources/")}
     there = {
         str(path.relative_to(ROOT))
         for folder in ("data", "notebooks")

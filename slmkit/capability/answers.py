@@ -75,8 +75,7 @@ def score_answers(
     """
     entries = Entries(data_folder)
     scored = [
-        _score(f"{path}: row {number}", row, entries, verify)
-        for number, row in enumerate(files.read_jsonl(path), 1)
+        _score(f"{path}: row {number}", row, entries, verify) for number, row in enumerate(files.read_jsonl(path), 1)
     ]
     if not scored:
         raise InputError(f"{path}: no answers; expected one JSON object a line, {{id, model_output}}")

@@ -130,9 +130,7 @@ def _check_decision(output: Any, category: str) -> Miss | None:
     return None
 
 
-def _check_calls(
-    entry: Entry, calls: list[dict[str, Any]], gold: list[dict[str, Any]], category: str
-) -> Miss | None:
+def _check_calls(entry: Entry, calls: list[dict[str, Any]], gold: list[dict[str, Any]], category: str) -> Miss | None:
     if "parallel" in category:
         miss = _check_count("parallel_function_checker_no_order", calls, len(gold))
         return miss or _check_parallel(entry, calls, gold)
@@ -167,9 +165,7 @@ def _check_parallel(entry: Entry, calls: list[dict[str, Any]], gold: list[dict[s
     return None
 
 
-def _check_call(
-    entry: Entry, function: dict[str, Any], call: dict[str, Any], answer: dict[str, Any]
-) -> Miss | None:
+def _check_call(entry: Entry, function: dict[str, Any], call: dict[str, Any], answer: dict[str, Any]) -> Miss | None:
     """Why `call` is not the call of `function` that `answer` accepts, None when it is."""
     name = function["name"].replace(".", "_") if entry.underscore_to_dot else function["name"]
     properties, required = function["parameters"]["properties"], function["parameters"]["required"]

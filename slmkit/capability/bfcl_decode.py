@@ -124,9 +124,7 @@ def _python_call(node: ast.expr) -> dict[str, Any]:
     if isinstance(function, ast.Name):
         parts.append(function.id)
     # Arguments without a name are dropped, as the official decoder does.
-    return {
-        ".".join(reversed(parts)): {argument.arg: _python_value(argument.value) for argument in node.keywords}
-    }
+    return {".".join(reversed(parts)): {argument.arg: _python_value(argument.value) for argument in node.keywords}}
 
 
 def _python_value(node: ast.expr | None) -> Any:

@@ -199,9 +199,7 @@ def _javascript_object(text: str) -> Any:
     for key, value in PAIR.findall(found[1]):
         value = value.strip()
         array = value.startswith("[") and value.endswith("]")
-        members[key.strip().strip("'\"")] = (
-            _javascript_array(value) if array else _javascript_guess(value.strip("'\""))
-        )
+        members[key.strip().strip("'\"")] = _javascript_array(value) if array else _javascript_guess(value.strip("'\""))
     return members
 
 

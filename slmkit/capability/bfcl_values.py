@@ -72,17 +72,13 @@ def check_argument(
 
     problem, variable = _type_problem(value, answers, expected, element)
     if problem:
-        return Miss(
-            "wrong_argument_type", problem, f"{name}: {shown(value)}, declared as {items or ''} {declared}"
-        )
+        return Miss("wrong_argument_type", problem, f"{name}: {shown(value)}, declared as {items or ''} {declared}")
     if problem := _value_problem(value, answers, None if variable else expected, element):
         return Miss("wrong_argument_value", problem, f"{name}: {shown(value)}, accepted {shown(answers)}")
     return None
 
 
-def _type_problem(
-    value: Any, answers: list[Any], expected: type, element: type | None
-) -> tuple[str | None, bool]:
+def _type_problem(value: Any, answers: list[Any], expected: type, element: type | None) -> tuple[str | None, bool]:
     """The official error type, None when the type fits; and whether the value passes as a variable."""
     answered = _answered_type(answers)
     if type(value) is expected:

@@ -77,7 +77,7 @@ def evaluate(
     max_tokens: int = MAX_TOKENS,
     **options: Any,
 ) -> pd.DataFrame:
-    """Ask every model every item; `limit` items a category (0: all; or one for each suite name), the same for each model.
+    """Ask every model every item; `limit` items a category (0: all), or one such number for each suite name.
 
     Columns: model, suite, category, id, schema (`in` or `out` of what the minis were trained on), wants,
     constrained, correct, error (kind of miss), failed (why there is no answer; counts as wrong), called,
@@ -154,9 +154,7 @@ def compare(
     rows = []
     for other in others:
         for keys, group in paired(table, small, other).groupby(list(by), sort=False):
-            found = stats.paired_difference(
-                group["a"], group["b"], margin=margin, n_resamples=n_resamples, rng=seed
-            )
+            found = stats.paired_difference(group["a"], group["b"], margin=margin, n_resamples=n_resamples, rng=seed)
             rows.append(
                 {
                     "small": small,

@@ -80,6 +80,16 @@ def by_gap(gaps: pd.DataFrame) -> str:
             f"in {worst['column']} it is {-worst['estimate']:.0f} points behind")  # fmt: skip
 
 
+def by_ability(gaps: pd.DataFrame) -> str:
+    """The ability in which small models are nearest, and the one in which they are furthest behind."""
+    ordered = gaps.sort_values("estimate")
+    first, last = ordered.iloc[-1], ordered.iloc[0]
+    return (
+        f"Within one table small trails large by {-first['estimate']:.0f} points ({first['ability']}) "
+        f"to {-last['estimate']:.0f} ({last['ability']})"
+    )
+
+
 def by_slope(slopes: pd.DataFrame) -> str:
     """Which skill depends most on size, and which least."""
     ordered = slopes.sort_values("estimate")
@@ -103,16 +113,19 @@ def by_audit(summary: pd.DataFrame) -> str:
 
 def by_parity(audit: pd.DataFrame) -> str:
     """How often the small model is where the paper puts it."""
-    rows = audit.dropna(subset="difference")
+    rows = audit[audit["unit"] == "points"].dropna(subset="difference")
     ahead = int((rows["difference"] >= 0).sum())
-    return f"The small model is level or ahead in {ahead} of {len(rows)} comparisons, {-rows['difference'].min():.0f} points behind at worst"
+    worst = -rows["difference"].min()
+    return (
+        f"The small model is level or ahead in {ahead} of {len(rows)} comparisons, {worst:.0f} points behind at worst"
+    )
 
 
 def by_format(formats: pd.DataFrame) -> str:
     """Who depends most on the prompt format."""
     tuned = formats[formats["specialist"].astype(bool)]["spread"].median()
     large = formats[formats["size"] == "large"]["spread"].median()
-    return f"Another prompt format moves tool specialists by {tuned:.0f} points (median), large models by {large:.0f}"
+    return f"Another format moves tool specialists by {tuned:.0f} points, large models by {large:.0f} (medians)"
 
 
 def by_undecodable(shares: pd.DataFrame) -> str:

@@ -19,9 +19,7 @@ from slmkit.config import dataset, resource
 from slmkit.errors import InputError, unknown
 
 NO_CALL = "relevance"  # the category in which no call is the right answer
-BROKEN = (
-    0.32  # an accuracy below this is a broken run: the same models reach 71 to 84 % in another mode or size
-)
+BROKEN = 0.32  # an accuracy below this is a broken run: the same models reach 71 to 84 % in another mode or size
 UNDECODABLE = r"(?:ast|executable)_decoder:.*"
 PARTS = ("both", "small only", "large only", "neither")
 
@@ -87,9 +85,7 @@ def agreement(outcomes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def what_the_large_adds(
-    outcomes: pd.DataFrame, small: str, large: str, by: str | None = None
-) -> pd.DataFrame:
+def what_the_large_adds(outcomes: pd.DataFrame, small: str, large: str, by: str | None = None) -> pd.DataFrame:
     """Items that both models solve, the small one only, the large one only (it is needed), or neither.
 
     Columns: small, large, group (`all`, or the level `by`, e.g. "category"), part, k, n, estimate, low, high.

@@ -93,18 +93,14 @@ def scores(facts: pd.DataFrame) -> pd.DataFrame:
 def board(facts: pd.DataFrame) -> pd.DataFrame:
     """BFCL V4, one row a model: its columns in percent, `single-turn` the mean of live and non-live AST."""
     rows = select(facts, r"BFCL V4 .*", BOARD)
-    about = rows.groupby("model", sort=False)[
-        ["family", "params_b", "released", "size", "specialist"]
-    ].first()
+    about = rows.groupby("model", sort=False)[["family", "params_b", "released", "size", "specialist"]].first()
     wide = rows.pivot_table(index="model", columns="benchmark", values="score")
     wide.columns = wide.columns.str.removeprefix("BFCL V4 ")
     wide.insert(0, "single-turn", wide[["live AST", "non-live AST"]].mean(axis=1))
     return about.join(wide).reset_index()
 
 
-def capability_by_size(
-    facts: pd.DataFrame, benchmark: str, locator: str = "", x: str = "params_b"
-) -> pd.DataFrame:
+def capability_by_size(facts: pd.DataFrame, benchmark: str, locator: str = "", x: str = "params_b") -> pd.DataFrame:
     """Models of a benchmark's largest table by size, with `frontier`: the best score at or below each size.
 
     With `x="released"` by date instead, closed models included. Columns: model, params_b, released, size,
@@ -144,6 +140,12 @@ def gaps(facts: pd.DataFrame, ability: str, generalists: bool = False, **resampl
         found = stats.bootstrap(group.gap, **resampling) if len(group) > 1 else alone
         rows.append({"benchmark": name, **found._asdict()})
     return pd.DataFrame(rows)
+
+
+def gap_by_ability(facts: pd.DataFrame, **resampling) -> pd.DataFrame:
+    """The gap over all tables of each ability, in points: columns ability, estimate, low, high, n (tables)."""
+    rows = [{"ability": ability, **gaps(facts, ability, **resampling).iloc[0]} for ability in ABILITIES]
+    return pd.DataFrame(rows).drop(columns="benchmark")
 
 
 def ladders(facts: pd.DataFrame, benchmarks: str = ABILITIES["agentic"]) -> pd.DataFrame:

@@ -36,9 +36,7 @@ class Score:
 CORRECT = Score(True)
 
 
-def score_calls(
-    gold: list[dict[str, Any]], reply: Reply, equal: Callable[[Any, Any], bool] | None = None
-) -> Score:
+def score_calls(gold: list[dict[str, Any]], reply: Reply, equal: Callable[[Any, Any], bool] | None = None) -> Score:
     """Exact match: `reply` makes the calls of `gold` (each `{name, arguments}`), in any order, and no others.
 
     `equal(wanted, given)` compares two argument values, by default as JSON. A miss is named by the first of:

@@ -28,9 +28,7 @@ def over_models(
     """A number computed from row positions, bootstrapped over rows (or `unit`); InputError below two."""
     if len(rows) < 2:
         raise InputError(f"{len(rows)} models make no interval; widen the selection")
-    return stats.bootstrap(
-        np.arange(len(rows)), lambda drawn: statistic(drawn.astype(int)), unit, **resampling
-    )
+    return stats.bootstrap(np.arange(len(rows)), lambda drawn: statistic(drawn.astype(int)), unit, **resampling)
 
 
 def slopes_by_skill(
@@ -84,9 +82,7 @@ def size_and_date(rows: pd.DataFrame, least: int = 4, **resampling: Any) -> pd.D
         return size / date if date > 0 else np.inf
 
     terms = {"size": lambda i: slopes(i)[0], "date": lambda i: slopes(i)[1], "years": years}
-    found = [
-        {"term": t, **over_models(rows, f, rows.model, **resampling)._asdict()} for t, f in terms.items()
-    ]
+    found = [{"term": t, **over_models(rows, f, rows.model, **resampling)._asdict()} for t, f in terms.items()]
     return pd.DataFrame(found).assign(n=rows.model.nunique(), n_tables=rows.table.nunique())
 
 

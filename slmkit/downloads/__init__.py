@@ -68,9 +68,7 @@ def _plan(name: str, sources: list[Source]) -> list[Source]:
     if not LAYOUTS[name].rules:
         raise InputError(f"data set {name!r} cannot be pulled: {LAYOUTS[name].missing_line()}")
     if gaps := uncovered(name, sources):
-        raise InputError(
-            f"data set {name!r}: the registry lists no source for {', '.join(gaps)}; restore its rows"
-        )
+        raise InputError(f"data set {name!r}: the registry lists no source for {', '.join(gaps)}; restore its rows")
     return wanted(name, sources)
 
 

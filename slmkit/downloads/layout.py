@@ -123,9 +123,7 @@ LAYOUTS = {
             "format_sample.*": "not in the registry",
         },
     ),
-    "bfcl_v1_outcomes": Layout(
-        (Rule(r"2024-08-11/score/[^/]+/\w+_score\.json", "outcomes.csv.gz", convert.outcomes),)
-    ),
+    "bfcl_v1_outcomes": Layout((Rule(r"2024-08-11/score/[^/]+/\w+_score\.json", "outcomes.csv.gz", convert.outcomes),)),
     "routellm": Layout(
         (
             Rule(r"routellm/evals/mmlu/responses/(mmlu_\w+)\.csv", r"\1.csv.gz", convert.routed),
@@ -183,9 +181,7 @@ def _readme(name: str, sources: list[Source]) -> str:
         address = f"https://github.com/{repository}/tree/{commit}"
         lines.append(f"- {files} files of {address}, licence: {licence} (its text and authors are there)")
     if any("-SA-" in licence for *_, licence in origins):
-        lines.append(
-            "- Share-alike: what is adapted from this folder carries the same licence; keep it apart."
-        )
+        lines.append("- Share-alike: what is adapted from this folder carries the same licence; keep it apart.")
     if LAYOUTS[name].missing:
         lines.append(f"- Not here: {LAYOUTS[name].missing_line()}")
     return "\n".join(lines) + "\n"

@@ -12,9 +12,7 @@ from urllib.parse import quote
 from slmkit import config
 from slmkit.errors import InputError
 
-BASE_URL = (
-    "https://raw.githubusercontent.com"  # + /owner/name/commit/path: a repository's file as it is in git
-)
+BASE_URL = "https://raw.githubusercontent.com"  # + /owner/name/commit/path: a repository's file as it is in git
 
 # A row becomes a URL and, by its path, a file name: nothing may climb out of either.
 _FORMS = {
@@ -72,9 +70,7 @@ def read(path: str | Path | None = None) -> list[Source]:
 def _source(row: dict, where: str) -> Source:
     for name, form in _FORMS.items():
         if not re.fullmatch(form, row[name] or ""):
-            raise InputError(
-                f"{where}: {name} {row[name]!r} is not usable; see the source's repository for it"
-            )
+            raise InputError(f"{where}: {name} {row[name]!r} is not usable; see the source's repository for it")
     if None in row:
         raise InputError(f"{where}: more values than columns")
     return Source(**{**row, "bytes": int(row["bytes"])})

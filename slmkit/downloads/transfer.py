@@ -93,9 +93,7 @@ def _downloader(session: requests.Session, source: Source, advance: Callable[[in
     return download
 
 
-def _stream(
-    session: requests.Session, source: Source, url: str, target: str, advance: Callable[[int], object]
-) -> None:
+def _stream(session: requests.Session, source: Source, url: str, target: str, advance: Callable[[int], object]) -> None:
     """One try; raises a requests exception, or InputError when more comes than the registry's bytes."""
     import requests
 
@@ -115,8 +113,6 @@ def _stream(
 
 def _cause(error: BaseException) -> str:
     """The innermost reason of a nested network error, without the objects that carry it."""
-    while inner := [
-        each for each in (getattr(error, "reason", None), *error.args) if isinstance(each, Exception)
-    ]:
+    while inner := [each for each in (getattr(error, "reason", None), *error.args) if isinstance(each, Exception)]:
         error = inner[0]
     return str(error).rsplit(": ", 1)[-1] or type(error).__name__

@@ -80,9 +80,7 @@ def paired_difference_panel(
     return figure
 
 
-def error_anatomy(
-    errors: pd.DataFrame, title: str, subtitle: str = "", by: Sequence[str] = ("model",)
-) -> Figure:
+def error_anatomy(errors: pd.DataFrame, title: str, subtitle: str = "", by: Sequence[str] = ("model",)) -> Figure:
     """What became of the items (columns *by, outcome, share), one bar a group, outcomes in given order."""
     table = errors.assign(group=errors[list(by)].astype(str).agg(", ".join, axis=1))
     shares = table.pivot_table(index="group", columns="outcome", values="share", aggfunc="sum", sort=False)
@@ -140,9 +138,7 @@ def undecodable(shares: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     groups = marks.group_of(table, "tuned_for_tools")
     figure, (axes,) = canvas(title, subtitle, width=8.5, height=1.9 + 0.25 * len(table))
     labels = [model.split("_", 1)[-1] for model in table.model]
-    marks.forest(
-        axes, table, labels, [marks.GROUPS[g][0] for g in groups], [f"{e:.1%}" for e in table.estimate]
-    )
+    marks.forest(axes, table, labels, [marks.GROUPS[g][0] for g in groups], [f"{e:.1%}" for e in table.estimate])
     axes.set_xscale("symlog", linthresh=0.01, linscale=0.5)
     ticks = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
     axes.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])

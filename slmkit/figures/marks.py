@@ -93,9 +93,7 @@ def stacked(axes: Axes, shares: pd.DataFrame, colours: Sequence[str], least: flo
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
     for name, colour, hatch in zip(shares.columns, cycle(colours), cycle(HATCHES), strict=False):
         width = shares[name].to_numpy()
-        axes.barh(
-            y, width, 0.62, left, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.8
-        )
+        axes.barh(y, width, 0.62, left, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.8)
         for at, start, share in zip(y, left, width, strict=True):
             if share >= least:
                 style = {"ha": "center", "va": "center", "fontsize": 8, "color": INK, "bbox": box}

@@ -55,9 +55,7 @@ def capability_against_size(
         axes,
         [
             (at, score, model if first or model in names else "")
-            for at, score, model, first in zip(
-                named[x], named.score, named.model, named.on_frontier, strict=True
-            )
+            for at, score, model, first in zip(named[x], named.score, named.model, named.on_frontier, strict=True)
         ],
     )
     return figure
@@ -91,9 +89,7 @@ def rank_correlation(table: pd.DataFrame, title: str, subtitle: str = "") -> Fig
     return figure
 
 
-def gaps(
-    table: pd.DataFrame, title: str, subtitle: str = "", label: str = "benchmark", margin: float = 5
-) -> Figure:
+def gaps(table: pd.DataFrame, title: str, subtitle: str = "", label: str = "benchmark", margin: float = 5) -> Figure:
     """Best small minus best large in points, the margin shaded; `published.gaps` or `trends.best_gaps`."""
     whole = table[table[label] == "all"]
     rows = pd.concat([whole, table.drop(whole.index).sort_values("estimate", ascending=False)])

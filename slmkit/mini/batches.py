@@ -33,7 +33,7 @@ class Weights:
     """Loss weights: 1 on what the assistant says, little on the prompt, much on an answer's first token."""
 
     prompt: float = 0.05
-    first: float = 8.0
+    first: float = 4.0
     sampled: float = 0.2  # share of prompt tokens in the loss; their weight makes up for the others
 
 
@@ -67,9 +67,7 @@ class Stream:
             self.tokenizer.apply_chat_template(made["messages"], tools=made["tools"], tokenize=False)
             for made in conversations
         ]
-        rows = [
-            np.array(ids, np.int64) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        ]
+        rows = [np.array(ids, np.int64) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
         rng = np.random.default_rng([self.seed, index, int(self.easy)])
         buckets: dict[int, list[np.ndarray]] = {}
         for row in rows:
@@ -87,9 +85,7 @@ class Stream:
         ids = np.full((len(rows), length), self.tokenizer.pad_token_id, np.int64)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row
-        spoken, first = answers(
-            ids, *self.tokenizer.convert_tokens_to_ids(["<|assistant|>", self.tokenizer.eos_token])
-        )
+        spoken, first = answers(ids, *self.tokenizer.convert_tokens_to_ids(["<|assistant|>", self.tokenizer.eos_token]))
         sampled = (rng.random(ids.shape) < self.weights.sampled) & (ids != self.tokenizer.pad_token_id)
         weights = np.where(spoken, 1.0, sampled * self.weights.prompt / self.weights.sampled)
         return Batch(ids, np.where(first, self.weights.first, weights).astype(np.float32), first)

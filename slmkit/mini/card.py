@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 
 from slmkit.config import resource
 from slmkit.errors import InputError
-from slmkit.files import sha256, write_json, write_text
+from slmkit.files import read_jsonl, sha256, write_json, write_text
 from slmkit.mini import catalog, exam
-from slmkit.mini.trainer import SIZES, Recipe
+from slmkit.mini.recipe import SIZES, Recipe
 
 HARDWARE = "a server processor core with AVX-512, float32"
 WHAT = {
@@ -34,12 +33,26 @@ WHAT = {
 
 
 def stage(run: str | Path, hardware: str = HARDWARE) -> dict[str, Any]:
-    """Steps, tokens and seconds of one run of `pretrain`, from its log; InputError when it has none."""
-    log = Path(run) / "log.jsonl"
-    if not log.is_file():
-        raise InputError(f"{log}: no such file; name the --out folder of a finished `slmkit mini train`")
-    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
-    return {key: last[key] for key in ("steps", "tokens", "seconds")} | {"hardware": hardware}
+    """One run of `pretrain` by its folder, or `FOLDER@STEP` where the next stage took it up before its end.
+
+    Returns steps, tokens, seconds and recipe; InputError when the folder holds no run.
+    """
+    import torch
+
+    folder, _, step = str(run).partition("@")
+    log, checkpoint = Path(folder) / "log.jsonl", Path(folder) / "checkpoint.pt"
+    if not log.is_file() or not checkpoint.is_file():
+        raise InputError(f"{folder}: no log.jsonl and checkpoint.pt; name the --out folder of `slmkit mini train`")
+    rows = [row for row in read_jsonl(log) if not step or row["step"] <= int(step)]
+    recipe = torch.load(checkpoint, weights_only=True)["identity"]["recipe"]
+    return {
+        "steps": rows[-1]["step"],
+        "of_steps": rows[-1]["steps"],
+        "tokens": rows[-1]["tokens"],
+        "seconds": rows[-1]["seconds"],
+        "hardware": hardware,
+        "recipe": recipe,
+    }
 
 
 def measure(folder: Path, stages: list[dict[str, Any]], n: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -74,27 +87,25 @@ def text(scores: dict[str, Any]) -> str:
         domains=len({tool.domain for tool in trained}),
         held_domains=" and ".join(f"`{domain}`" for domain in catalog.held_out_domains()),
         held_tools=len(catalog.held_out_tools()),
-        muon_lr=recipe.muon_lr,
-        adamw_lr=recipe.adamw_lr,
         batch_tokens=recipe.batch_tokens,
-        first=recipe.weights.first,
         prompt=recipe.weights.prompt,
-        easy=recipe.easy,
         stages="\n".join(_stage_line(number, row) for number, row in enumerate(stages, 1)),
         tokens=sum(row["tokens"] for row in stages) / 1e6,
         minutes=sum(row["seconds"] for row in stages) / 60,
         scores="\n".join(_score_line(row) for row in scores["scores"]),
         called=by_set["seen"]["made_a_call"],
-        **{
-            name: by_set[name]["exact_match"]
-            for name in ("held_out_tools", "smart_home", "banking", "no_tool")
-        },
+        **{name: by_set[name]["exact_match"] for name in ("held_out_tools", "smart_home", "banking", "no_tool")},
     )
 
 
 def _stage_line(number: int, row: dict[str, Any]) -> str:
-    amount = f"{row['steps']:,} steps, {row['tokens'] / 1e6:.1f} million tokens, {row['seconds']:,.0f} s"
-    return f"* stage {number}: {amount} on {row['hardware']}"
+    recipe, steps = row["recipe"], f"{row['steps']:,} steps"
+    if row["steps"] != row["of_steps"]:
+        steps += f" of a schedule of {row['of_steps']:,}"
+    rates = f"Muon {recipe['muon_lr']:g}, AdamW {recipe['adamw_lr']:g}"
+    weights = f"first token {recipe['weights']['first']:g}, look-ahead {recipe.get('ahead', 0):g}"
+    amount = f"{row['tokens'] / 1e6:.1f} million tokens, {row['seconds']:,.0f} s on {row['hardware']}"
+    return f"* stage {number}: {steps}, {amount}; {rates}; {weights}; easy start {recipe['easy']:.0%}"
 
 
 def _score_line(row: dict[str, Any]) -> str:
@@ -115,9 +126,7 @@ def write(name: str, runs: Iterable[str | Path], n: int = 1000, hardware: str = 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument(
-        "--run", action="append", required=True, help="a run's --out folder; once for each stage"
-    )
+    parser.add_argument("--run", action="append", required=True, help="a run's --out folder; once for each stage")
     parser.add_argument("--hardware", default=HARDWARE)
     parser.add_argument("--n", type=int, default=1000)
     given = parser.parse_args()

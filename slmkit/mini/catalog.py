@@ -54,9 +54,7 @@ class Arg:
 
     names: tuple[str, ...]
     kind: str  # a value pool, or `enum`, `bool`, `list`
-    options: tuple[
-        str, ...
-    ] = ()  # enum: values; bool: phrase if true, phrase if false; list: the pool of its items
+    options: tuple[str, ...] = ()  # enum: values; bool: phrase if true, phrase if false; list: the pool of its items
     required: bool = True
     links: tuple[str, ...] = ()  # `$` stands for the value
 
@@ -79,9 +77,7 @@ class Tool:
 
     def words(self) -> frozenset[str]:
         """Content words of name and description, for the near-duplicate check."""
-        found = re.findall(
-            r"[a-z]+", f"{self.name} {self.about} {' '.join(self.nouns)}".lower().replace("_", " ")
-        )
+        found = re.findall(r"[a-z]+", f"{self.name} {self.about} {' '.join(self.nouns)}".lower().replace("_", " "))
         return frozenset(word.removesuffix("s") for word in found) - _SMALL_WORDS
 
 
@@ -121,9 +117,7 @@ def read(name: str) -> Any:
     """One data file of the corpus by name, e.g. `language`; InputError names it when it is not YAML."""
     path = folder() / f"{name}.yaml"
     try:
-        return yaml.load(
-            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML ({error})") from None
 

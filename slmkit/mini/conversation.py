@@ -67,9 +67,7 @@ def talk(rng: Random, shape: Shape, pool: Sequence[Tool], view: View) -> Convers
     return {"tools": [offer.schema for offer in offered], "messages": messages}
 
 
-def turn(
-    rng: Random, shape: Shape, views: list[Offer], pool: Sequence[Tool], view: View
-) -> list[dict[str, Any]]:
+def turn(rng: Random, shape: Shape, views: list[Offer], pool: Sequence[Tool], view: View) -> list[dict[str, Any]]:
     if rng.random() < shape.no_call:
         return [
             user(_unanswerable(rng, views, pool, view)),
@@ -120,12 +118,8 @@ def without_a_tool(made: Conversation, rng: Random) -> Conversation | None:
         for message in made["messages"]
         if len(message.get("tool_calls", ())) == 1
     }
-    mixed = {
-        call["function"]["name"] for message in made["messages"] for call in message.get("tool_calls", ())[1:]
-    }
-    mixed |= {
-        m["tool_calls"][0]["function"]["name"] for m in made["messages"] if len(m.get("tool_calls", ())) > 1
-    }
+    mixed = {call["function"]["name"] for message in made["messages"] for call in message.get("tool_calls", ())[1:]}
+    mixed |= {m["tool_calls"][0]["function"]["name"] for m in made["messages"] if len(m.get("tool_calls", ())) > 1}
     if len(made["tools"]) < 2 or not (names := sorted(called - mixed)):
         return None
     gone, messages, after = rng.choice(names), [], False

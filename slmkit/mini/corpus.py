@@ -16,13 +16,13 @@ from slmkit.mini import catalog, invent, offers
 from slmkit.mini.catalog import Tool
 from slmkit.mini.conversation import Conversation, Shape, sample, talk, turn, without_a_tool
 
-EASY = Shape((1, 1), (3, 8), no_call=0.45, several=0.0, verbose=0.0)
+EASY = Shape((1, 1), (3, 8), no_call=0.3, several=0.0, verbose=0.0)
 SHAPES = (
-    Shape((1, 3), (3, 8)),
-    Shape((1, 5), (3, 8)),
-    Shape((2, 5), (2, 7)),
-    Shape((1, 1), (3, 7), no_call=0.5),  # whether one tool fits is the easiest form of the question
-    Shape((3, 8), (1, 6)),
+    Shape((1, 3), (4, 9)),
+    Shape((1, 5), (3, 9)),
+    Shape((2, 5), (3, 8)),
+    Shape((1, 1), (3, 8), no_call=0.45),  # whether one tool fits is the easiest form of the question
+    Shape((3, 8), (2, 6)),
 )
 TWINS = 0.2  # share of conversations told again without a tool that they call: same words, other answers
 SINGLE = Shape((1, 5), (1, 1), no_call=0.0, several=0.0, verbose=0.0)
@@ -41,10 +41,10 @@ def stream(seed: int | str, easy: bool = False) -> Iterator[Conversation]:
 def conversation(rng: Random, shape: Shape) -> Conversation:
     """One training conversation: composed, procedural, or hand-written tools (renamed, or word-swapped)."""
     draw, verbose = rng.random(), rng.random() < shape.verbose
-    if draw < 0.55:
+    if draw < 0.25:
         pool: Sequence[Tool] = catalog.training_tools(True)
         return talk(rng, shape, pool, lambda tool: offers.composed(tool, rng, verbose))
-    if draw < 0.70:
+    if draw < 0.40:
         return talk(
             rng,
             shape,
@@ -52,16 +52,14 @@ def conversation(rng: Random, shape: Shape) -> Conversation:
             lambda tool: offers.plain(tool, rng),
         )
     hand = catalog.training_tools(False)
-    if draw < 0.85:
+    if draw < 0.52:
         hand = tuple(invent.swapped(tool, rng) for tool in sample(hand, shape.tools[1] + 3, rng))
-    keep = rng.random() < 0.3
+    keep = rng.random() < 0.6
     return talk(
         rng,
         shape,
         hand,
-        lambda tool: (
-            offers.plain(tool, rng) if keep and not verbose else offers.disguised(tool, rng, verbose)
-        ),
+        lambda tool: offers.plain(tool, rng) if keep and not verbose else offers.disguised(tool, rng, verbose),
     )
 
 
@@ -126,7 +124,5 @@ def evaluation_set(name: str, n: int, seed: int = 0) -> list[dict[str, Any]]:
             continue  # the same words twice would count twice
         seen.add(text)
         wanted = [call["function"] for call in answer.get("tool_calls", [])]
-        items.append(
-            {"id": f"{name}-{seed}-{len(items)}", "messages": asked, "tools": made["tools"], "calls": wanted}
-        )
+        items.append({"id": f"{name}-{seed}-{len(items)}", "messages": asked, "tools": made["tools"], "calls": wanted})
     return items

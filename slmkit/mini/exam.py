@@ -62,9 +62,9 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32
-    ).eval(), AutoTokenizer.from_pretrained(folder)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(
+        folder
+    )
 
 
 def answers(
@@ -95,17 +95,13 @@ def answers(
                 add_special_tokens=False,
             )
             inputs.pop("token_type_ids", None)
-            out = model.generate(
-                **inputs, max_new_tokens=longest, do_sample=False, pad_token_id=tokenizer.pad_token_id
-            )
+            out = model.generate(**inputs, max_new_tokens=longest, do_sample=False, pad_token_id=tokenizer.pad_token_id)
             for index, ids in zip(some, out[:, inputs["input_ids"].shape[1] :], strict=True):
                 given[index] = answer(tokenizer.decode(ids))
     return [given[index] for index in range(len(items))]
 
 
-def exam(
-    folder: str | Path, sets: Iterable[str] | None = None, n: int = 200, seed: int = 0
-) -> list[dict[str, Any]]:
+def exam(folder: str | Path, sets: Iterable[str] | None = None, n: int = 200, seed: int = 0) -> list[dict[str, Any]]:
     """One row a set, as fractions: exact match with Wilson interval, right name, valid JSON, call made."""
     model, tokenizer = load(folder)
     rows = []

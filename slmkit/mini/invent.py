@@ -11,7 +11,7 @@ from random import Random
 
 from slmkit.mini import values
 from slmkit.mini.catalog import Arg, Tool, content_words
-from slmkit.mini.offers import camel, language
+from slmkit.mini.offers import camel, language, other_options
 
 _SLOTS = re.compile(r"(\{\w+\})")
 _KEPT = frozenset(("number", "numbers", "value", "list"))
@@ -48,11 +48,11 @@ def swapped(tool: Tool, rng: Random) -> Tool:
     for arg in tool.args:
         name = swap(arg.name.replace("_", " ")).replace(" ", "_")
         names[arg.name] = name + "x" * list(names.values()).count(name)
-    args = tuple(replace(arg, names=(names[arg.name],), options=_new_options(arg, rng)) for arg in tool.args)
+    tool = other_options(tool, rng, 0.6)
+    args = tuple(replace(arg, names=(names[arg.name],)) for arg in tool.args)
     phrasings = tuple(
         "".join(
-            "{" + names[part[1:-1]] + "}" if part.startswith("{") else swap(part)
-            for part in _SLOTS.split(phrasing)
+            "{" + names[part[1:-1]] + "}" if part.startswith("{") else swap(part) for part in _SLOTS.split(phrasing)
         )
         for phrasing in tool.phrasings
     )
@@ -60,22 +60,14 @@ def swapped(tool: Tool, rng: Random) -> Tool:
     return Tool(f"swapped_{tool.domain}", name, values.capital(swap(tool.about)), args, phrasings)
 
 
-def _new_options(arg: Arg, rng: Random) -> tuple[str, ...]:
-    if arg.kind == "enum" and rng.random() < 0.6:
-        return tuple(dict.fromkeys(values.draw("word", rng) for _ in arg.options))
-    return arg.options
-
-
 def procedural(rng: Random) -> Tool:
     """A tool nobody has: a verb, a noun, one to four arguments of any kind, phrasings that name them."""
     blocks = language()["procedural"]
     verb = rng.choice(blocks["verbs"]) if rng.random() < 0.65 else values.draw("made", rng)
     noun = values.draw("word", rng)
-    same = (
-        rng.choice(("num", "int", "word", "city")) if rng.random() < 0.2 else None
-    )  # several of one type in one call
+    same = rng.choice(("num", "int", "word", "city")) if rng.random() < 0.2 else None  # several of one type in one call
     args: dict[str, Arg] = {}
-    for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
+    for _ in range(rng.choice((1, 1, 2, 2, 3) if same is None else (2, 3, 3, 4))):
         name = values.draw("word", rng) if rng.random() < 0.75 else values.draw("made", rng)
         if name in args or name == noun:
             continue
@@ -101,6 +93,6 @@ def _phrasing(verb: str, noun: str, args: list[Arg], rng: Random) -> str:
     for index, arg in enumerate(args):
         slot = "{" + arg.name + "}"
         link = "$" if arg.kind == "bool" else rng.choice(blocks["links"]).replace("{arg}", arg.name)
-        part = rng.choice((" ", ", ", " and ") if index else (" ", ", ")) + link.replace("$", slot)
+        part = rng.choice((", ", ", ", " and ", ", and ") if index else (" ", ", ")) + link.replace("$", slot)
         text += part if arg.required else f"[{part}]"
     return text

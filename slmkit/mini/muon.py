@@ -45,9 +45,7 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     same_shape[parameter.shape].append(parameter)
             for shape, parameters in same_shape.items():
-                updates = torch.stack(
-                    [self._momentum(parameter, group["momentum"]) for parameter in parameters]
-                )
+                updates = torch.stack([self._momentum(parameter, group["momentum"]) for parameter in parameters])
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for parameter, update in zip(parameters, orthogonal(updates), strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-scale)

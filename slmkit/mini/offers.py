@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -59,8 +59,7 @@ def renamed(name: str, rng: Random, keep: float = 0.45) -> str:
         name = rng.choice(words[name])
     else:
         name = "_".join(
-            rng.choice(words[part]) if part in words and rng.random() < 0.6 else part
-            for part in name.split("_")
+            rng.choice(words[part]) if part in words and rng.random() < 0.6 else part for part in name.split("_")
         )
     return camel(name) if rng.random() < 0.25 else name
 
@@ -98,8 +97,19 @@ def _offer(
         "required": [names[arg.name] for arg in args if arg.required],
     }
     function = {"name": name, "description": about, "parameters": schema}
-    return Offer(
-        tool, {"type": "function", "function": function}, {arg.name: names[arg.name] for arg in tool.args}
+    return Offer(tool, {"type": "function", "function": function}, {arg.name: names[arg.name] for arg in tool.args})
+
+
+def other_options(tool: Tool, rng: Random, share: float) -> Tool:
+    """The tool with the options of its enums replaced by random words, in a `share` of the cases."""
+    return replace(
+        tool,
+        args=tuple(
+            replace(arg, options=tuple(dict.fromkeys(values.draw("word", rng) for _ in arg.options)))
+            if arg.kind == "enum" and rng.random() < share
+            else arg
+            for arg in tool.args
+        ),
     )
 
 
@@ -118,7 +128,7 @@ def plain(tool: Tool, rng: Random) -> Offer:
 
 def disguised(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
     """The tool and its arguments under other names; the description stays, or grows when `verbose`."""
-    name = renamed(tool.name, rng)
+    tool, name = other_options(tool, rng, 0.3), renamed(tool.name, rng)
     if rng.random() < 0.12:
         name = tool.domain + rng.choice((".", "_")) + name
     about = _long_about(tool, tool.about[0].lower() + tool.about[1:], rng) if verbose else tool.about
@@ -126,13 +136,12 @@ def disguised(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
     def describe(arg: Arg) -> str:
         return _long_argument(tool, arg, rng) if verbose else arg.name.replace("_", " ")
 
-    return _offer(
-        tool, name, about, list(tool.args), lambda arg: renamed(arg.name, rng, keep=0.5), describe, rng
-    )
+    return _offer(tool, name, about, list(tool.args), lambda arg: renamed(arg.name, rng, keep=0.5), describe, rng)
 
 
 def composed(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
     """A composed tool under one of its many names, described and its arguments named by synonym sets."""
+    tool = other_options(tool, rng, 0.4)
     verb = rng.choice(language()["verbs"][tool.verb]) if rng.random() < 0.5 else tool.verb
     verb, core = verb.replace(" ", "_"), content_words(rng.choice(tool.nouns))
     styles = (
@@ -148,8 +157,9 @@ def composed(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
     name = camel(name) if rng.random() < 0.2 else name
     if rng.random() < 0.18:
         name = tool.domain + rng.choice((".", ".", "_")) + name
-    if rng.random() < 0.05:
-        name = values.draw("made", rng) + str(rng.randint(1, 99))
+    if rng.random() < 0.12:  # only the description tells what it does
+        odd = ("{made}{1..99}", "{word}_{word}", "{made}_{work}", "fn_{made}", "{thing}.{work}")
+        name = values.fill(rng.choice(odd), rng)
     args = list(tool.args)
     if rng.random() < 0.3:
         rng.shuffle(args)
@@ -171,9 +181,7 @@ def composed(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
     if verbose:
         about = _long_about(tool, f"{verb_words} {_article(rng)}{rng.choice(tool.nouns)}", rng)
     else:
-        about = _say(
-            rng.choice(language()["describe"]["short"]), tool, rng.choice(tool.args), rng, verb_words
-        )
+        about = _say(rng.choice(language()["describe"]["short"]), tool, rng.choice(tool.args), rng, verb_words)
     return _offer(tool, name, about, args, call_it, describe, rng)
 
 
@@ -195,9 +203,7 @@ def _say(pattern: str, tool: Tool, arg: Arg, rng: Random, verb: str = "") -> str
         "domain": tool.domain.replace("_", " "),
     }
     for name, word in words.items():
-        pattern = pattern.replace(f"{{{name}}}", word).replace(
-            f"{{{values.capital(name)}}}", values.capital(word)
-        )
+        pattern = pattern.replace(f"{{{name}}}", word).replace(f"{{{values.capital(name)}}}", values.capital(word))
     return values.fill(pattern, rng)
 
 

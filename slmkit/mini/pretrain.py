@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from slmkit import allocator
 from slmkit.errors import InputError, unknown
+from slmkit.files import sha256
 from slmkit.mini import tokenizer as tokenizers
-from slmkit.mini.trainer import SIZES, Recipe, Trainer, replace_folder
+from slmkit.mini.recipe import SIZES, Recipe
+from slmkit.mini.trainer import Trainer, replace_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -53,7 +55,8 @@ def pretrain(
     if tokenizer is None:
         tokenizer = tokenizers.load(start_from) if start_from else _tokenizer(out)
     trainer = Trainer(model, tokenizer, recipe, seed, start_from)
-    identity = {"model": model, "seed": seed, "recipe": asdict(recipe)}
+    start = sha256(Path(start_from) / "model.safetensors") if start_from else None
+    identity = {"model": model, "seed": seed, "recipe": asdict(recipe), "start_from": start}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
         trainer.restore(checkpoint, identity)
@@ -79,9 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start-from")
     parser.add_argument("--out", required=True)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=NUMBER", help="a field of the recipe"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER", help="a field of the recipe")
     given = vars(parser.parse_args())
     recipe = changed_recipe(given.pop("set"))
     print(pretrain(**given, recipe=recipe))

@@ -24,9 +24,7 @@ def ask(offer: Offer, rng: Random) -> tuple[str, Call]:
 
 def _phrased(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
     """One of the tool's phrasings, each bracketed part said half of the time."""
-    phrasing = _OPTIONAL.sub(
-        lambda part: part.group(1) if rng.random() < 0.5 else "", rng.choice(offer.tool.phrasings)
-    )
+    phrasing = _OPTIONAL.sub(lambda part: part.group(1) if rng.random() < 0.5 else "", rng.choice(offer.tool.phrasings))
     given: dict[str, Any] = {}
     words: dict[str, str] = {}
     for arg in offer.tool.args:
@@ -54,8 +52,7 @@ def _composed(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
     if bare and frame.startswith("{args}"):
         frame = frames[0]
     args = "".join(
-        (rng.choice((" ", " ", " ", ", ", " and ")) if index else "") + part
-        for index, part in enumerate(bare + linked)
+        (rng.choice((" ", " ", " ", ", ", " and ")) if index else "") + part for index, part in enumerate(bare + linked)
     )
     text = (
         frame.replace("{verb}", verb)

@@ -83,9 +83,7 @@ def value(arg: catalog.Arg, rng: Random) -> tuple[Any, str]:
     if arg.kind == "list":
         pairs = [_single(arg.options[0], rng) for _ in range(rng.choice((2, 2, 3, 3, 4)))]
         texts = [text for _, text in pairs]
-        return [item for item, _ in pairs], ", ".join(texts[:-1]) + rng.choice(
-            (" and ", " and ", ", ")
-        ) + texts[-1]
+        return [item for item, _ in pairs], ", ".join(texts[:-1]) + rng.choice((" and ", " and ", ", ")) + texts[-1]
     return _single(arg.kind, rng)
 
 

@@ -139,8 +139,6 @@ def _check(items: Iterable[Item]) -> None:
             function = tool["function"]
             source = item.meta["names"].get(function["name"], function["name"])
             if not NAME.fullmatch(function["name"]):
-                raise InputError(
-                    f"{where}: tool {source!r} needs a name of at most 64 letters, digits, _ and -"
-                )
+                raise InputError(f"{where}: tool {source!r} needs a name of at most 64 letters, digits, _ and -")
             if problem := fault(function["parameters"]):
                 raise InputError(f"{where}: tool {source!r} has no valid JSON Schema: {problem}")

@@ -169,9 +169,7 @@ def _by_source(item: Item, reply: Reply) -> bool:
         wanted, given = gold["arguments"], call["arguments"]
         if gold["name"] != call["name"] or not set(required.get(gold["name"], [])) <= given.keys():
             return False
-        return given.keys() <= wanted.keys() and all(
-            loosely(wanted[name], value) for name, value in given.items()
-        )
+        return given.keys() <= wanted.keys() and all(loosely(wanted[name], value) for name, value in given.items())
 
     def fits(gold: list[dict[str, Any]]) -> bool:
         same_tools = Counter(c["name"] for c in gold) == Counter(c["name"] for c in calls)

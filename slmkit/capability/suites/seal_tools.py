@@ -109,9 +109,7 @@ def aggregate(items: Sequence[Item], replies: Sequence[Reply]) -> dict[str, floa
             if call["name"] in gold:
                 wanted = gold[call["name"]]
                 tools[0] += 1
-                same = (
-                    name in wanted and same_text(wanted[name], v) for name, v in call["arguments"].items()
-                )
+                same = (name in wanted and same_text(wanted[name], v) for name, v in call["arguments"].items())
                 arguments[0] += sum(same)
     values = {"format_accuracy": formatted / max(1, len(items))}
     for name, (right, predicted, wanted) in (("tool", tools), ("parameter", arguments)):

@@ -56,14 +56,10 @@ class Shelf:
                 rarity = math.log(1 + len(self.functions) / max(1, len(holders)))
                 for index in holders:
                     weights[index] += rarity
-        order = heapq.nsmallest(
-            n, weights, key=lambda index: (-weights[index], self.functions[index]["name"])
-        )
+        order = heapq.nsmallest(n, weights, key=lambda index: (-weights[index], self.functions[index]["name"]))
         return [self.functions[index] for index in order]
 
-    def beside(
-        self, right: Sequence[Mapping[str, Any]], query: str, n: int, key: str
-    ) -> list[Mapping[str, Any]]:
+    def beside(self, right: Sequence[Mapping[str, Any]], query: str, n: int, key: str) -> list[Mapping[str, Any]]:
         """The functions `right` among `n` others, in an order that depends on `key` alone.
 
         The others are drawn from the `4 n` nearest to the query, or from all where too few are near.

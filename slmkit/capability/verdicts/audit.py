@@ -118,6 +118,4 @@ def _read(row: Any) -> str:
     return f"{row.checked} ({ratio}{row.source_says})"
 
 
-RULES: dict[str, Rule] = {
-    claim_id: functools.partial(against_source, claim_id=claim_id) for claim_id in REMAINDER
-}
+RULES: dict[str, Rule] = {claim_id: functools.partial(against_source, claim_id=claim_id) for claim_id in REMAINDER}

@@ -106,8 +106,7 @@ def smaller_is_enough(e: Evidence) -> Finding:
     kind = e.board.set_index("model").specialist.map({True: "tool specialist", False: "generalist"})
     near = e.gaps.estimate >= -5
     reached = ", ".join(
-        f"{name} ({row.small}, {kind[row.small]}, {row.estimate:+.1f})"
-        for name, row in e.gaps[near].iterrows()
+        f"{name} ({row.small}, {kind[row.small]}, {row.estimate:+.1f})" for name, row in e.gaps[near].iterrows()
     )
     return Finding(
         first_true(
@@ -119,7 +118,7 @@ def smaller_is_enough(e: Evidence) -> Finding:
         f"{listed(e.gaps.estimate)}",
         condition=f"{reached}; not {listed(e.gaps.estimate[~near])}",
         method=METHOD,
-        figure="figure-frontier",
+        figure="figure-gaps",
         unit="% of columns",
         models=[*e.gaps.small, *e.gaps.large],
         **measures(share, 100),
@@ -141,7 +140,7 @@ def no_billions_needed(e: Evidence) -> Finding:
         f"{spelled(gap)}; under 2 bn non-inferior at 5 points in {len(niche)} of {len(tests)} pairs (Holm)",
         condition=f"in schema: {best}; boundary: {spelled(gap)} over all of V4",
         method=f"{METHOD}; difference of medians; pairs: same items, paired bootstrap over items",
-        figure="figure-frontier",
+        figure="figure-size",
         unit="points",
         models=[*rows.model, *niche.small, *niche.large],
         **measures(gap),
@@ -169,9 +168,7 @@ def choose_by_the_job(e: Evidence) -> Finding:
 
 def many_are_strong(e: Evidence) -> Finding:
     """S4-17: share of small models near the median large one in calls (a), and in irrelevance too (b)."""
-    calls, both = (
-        trends.near_large(e.board, columns) for columns in (["single-turn"], ["single-turn", "irrelevance"])
-    )
+    calls, both = (trends.near_large(e.board, columns) for columns in (["single-turn"], ["single-turn", "irrelevance"]))
     return Finding(
         first_true(
             holds=both.low > 1 / 3,
@@ -182,7 +179,7 @@ def many_are_strong(e: Evidence) -> Finding:
         f"{percent(both)} of {both.n} small models; beside, live: {decodable(e)}",
         condition=f"call syntax ({percent(calls)}), not restraint ({percent(both)})",
         method=f"BFCL V4, Wilson over the small models, {CAVEAT}; within 5 points of the median large model",
-        figure="figure-frontier",
+        figure="figure-gaps",
         unit="% of small models",
         models=e.board.model[e.board["size"] == "small"],
         **measures(both, 100),

@@ -72,13 +72,14 @@ class Evidence:
 class Finding(NamedTuple):
     """What a rule found: the part of a Verdict that does not stand in the ledger.
 
-    `rule` says in one line what decided; `condition` counts only where the outcome is conditional.
+    `rule` says in one line what decided; `condition` counts only where the outcome is conditional; `figure` is
+    the figure of the notebook that shows it, if one does.
     """
 
     outcome: Outcome
     rule: str
     method: str
-    figure: str
+    figure: str = ""
     estimate: float | None = None
     interval: tuple[float, float] | None = None
     unit: str = ""

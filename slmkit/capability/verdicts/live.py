@@ -124,7 +124,7 @@ def after_light_tuning(e: Evidence) -> Finding:
         condition=f"non-inferior: {listed(differences[level])}; not: {listed(differences[~level])}; "
         f"sizes compared: {_named(e.slm)} and {_named(e.llm)}",
         method=f"{METHOD}; tools that the models were tuned on, paired difference, Holm over the tasks",
-        figure="figure-tasks",
+        figure="figure-difference",
         unit="points",
         models=[e.slm, e.llm],
         **measures(whole, 100),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from slmkit import stats
@@ -36,7 +39,7 @@ class Gap:
         self.pairs = published.same_table_pairs(e.facts, published.ABILITIES[ability])
         self.models = [*self.pairs.small, *self.pairs.large]
 
-    def finding(self, condition: str = "", beside: str = "", **cases: bool) -> Finding:
+    def finding(self, condition: str = "", beside: str = "", figure: str = "", **cases: bool) -> Finding:
         """The finding of a rule over this gap, the cases in the order of `first_true`."""
         return Finding(
             first_true(**cases),
@@ -44,7 +47,7 @@ class Gap:
             f"{listed(self.parts)}{beside}",
             condition=condition,
             method=f"within-table gap; bootstrap over tables; {CAVEAT} each; a best of many is optimistic",
-            figure="figure-frontier",
+            figure=figure,
             unit="points",
             models=self.models,
             **measures(self.whole),
@@ -73,9 +76,7 @@ def in_code(e: Evidence) -> Finding:
     """S0-11: competitive on the whole, or undecided there and near in at least one table."""
     gap = Gap(e, CODE)
     near = gap.pairs[gap.pairs.gap >= -5]
-    tables = ", ".join(
-        f"{row.benchmark}: {row.small} {row.gap:+.1f} to {row.large}" for row in near.itertuples()
-    )
+    tables = ", ".join(f"{row.benchmark}: {row.small} {row.gap:+.1f} to {row.large}" for row in near.itertuples())
     return gap.finding(
         condition=f"near in {len(near)} of {len(gap.pairs)} tables: {tables}",
         holds=gap.whole.low > -5,
@@ -93,6 +94,7 @@ def over_several_steps(e: Evidence) -> Finding:
     return gap.finding(
         condition=f"boards within 10 points: {listed(gap.parts[near])}; not {listed(gap.parts[~near])}",
         beside=f"; without the tool specialists: {listed(alone)}",
+        figure="figure-gaps",
         conditional=near.any() and not near.all(),
         holds=gap.whole.low > -10 and near.all(),
         fails=not near.any(),
@@ -110,7 +112,6 @@ def in_planning(e: Evidence) -> Finding:
         rule=f"median of {small.sum()} small minus median of {large.sum()} large: {spelled(gap)}; best of "
         "each: " + ", ".join(f"{row.model} {row.score:.1f}" for row in best.itertuples()),
         method=f"difference of medians, bootstrap over models; one table, {CAVEAT}",
-        figure="figure-frontier",
         unit="points",
         models=rows.model[small | large],
         **measures(gap),
@@ -121,8 +122,7 @@ def capability_a_parameter(e: Evidence) -> Finding:
     """A1.0: points a year at fixed size, over all tables and by skill of V4; the nine bullets beside."""
     terms = trends.size_and_date(e.facts, **e.resampling).set_index("term")
     date, years = terms.loc["date"], terms.estimate["years"]
-    by_skill = {skill: trends.size_and_date(_as_table(e.board, skill), **e.resampling) for skill in SKILLS}
-    dates = pd.DataFrame({skill: rows.set_index("term").loc["date"] for skill, rows in by_skill.items()}).T
+    dates = pd.DataFrame({skill: date_slope(e.board, skill, **e.resampling)._asdict() for skill in SKILLS}).T
     still = dates[dates.high <= 0]
     borne_out = sum(all_match(e, claim) for claim in MODEL_BULLETS)
     return Finding(
@@ -137,7 +137,7 @@ def capability_a_parameter(e: Evidence) -> Finding:
         condition=f"a tenth of the size takes {years:.1f} years; no gain with date: {listed(still.estimate)}",
         method="least squares on log10 of size and release date, fixed effect a table; bootstrap over "
         "models; tables differ in harness, models are no random sample",
-        figure="figure-frontier",
+        figure="figure-date",
         unit="points a year",
         **measures(date),
     )
@@ -165,7 +165,7 @@ def larger_is_better(e: Evidence) -> Finding:
         condition=f"within a family; small specialists lead in: {listed(led)}",
         method=f"share of adjacent sizes in one table, bootstrap over {steps.line.nunique()} families; "
         f"{CAVEAT} each; columns of one board go together",
-        figure="figure-slopes",
+        figure="figure-size",
         unit="% of size steps",
         models=[*steps.smaller, *steps.larger],
         **measures(share, 100),
@@ -195,7 +195,6 @@ def large_for_hard_things(e: Evidence) -> Finding:
         + ", ".join(name for name in (*parts, "creative work") if name not in called_for),
         method="a part counts where the whole interval of small minus large lies below -5 points; "
         "within-table gaps, bootstrap over tables",
-        figure="figure-frontier",
         estimate=len(called_for),
         unit=f"of {len(parts)} testable parts",
         n=len(parts),
@@ -204,10 +203,17 @@ def large_for_hard_things(e: Evidence) -> Finding:
     )
 
 
-def _as_table(board: pd.DataFrame, skill: str) -> pd.DataFrame:
-    """One column of the board in the form of the file of published scores."""
-    rows = board[["model", "params_b", "released"]].assign(score=board[skill], benchmark=skill)
-    return rows.assign(unit="%", table=0)
+def date_slope(board: pd.DataFrame, skill: str, **resampling: Any) -> stats.Estimate:
+    """Points a year at fixed size in one column of the board: `trends.size_and_date` of a single table."""
+    rows = board.dropna(subset=["params_b", "released", skill])
+    values = np.c_[np.log10(rows.params_b), rows.released, rows[skill]].astype(float)
+
+    def slope(drawn: np.ndarray) -> float:
+        c = np.cov(values[drawn].T)  # least squares on two columns, solved by hand
+        spread = c[0, 0] * c[1, 1] - c[0, 1] ** 2
+        return (c[0, 0] * c[1, 2] - c[0, 1] * c[0, 2]) / spread if spread > 0 else np.nan
+
+    return trends.over_models(rows, slope, **resampling)
 
 
 RULES: dict[str, Rule] = {
