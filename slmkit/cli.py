@@ -117,7 +117,7 @@ def evaluate(
 ) -> None:
     """Evaluate models on suites: one row a model and category, with 95 % intervals.
 
-    Example: slmkit evaluate mini-2m mini-8m --suite own --suite bfcl/simple_python --limit 100
+    Example: slmkit evaluate mini-1m mini-2m --suite own --suite bfcl/simple_python --limit 100
     """
     from slmkit import config
     from slmkit.capability import evaluate as evaluation
@@ -218,7 +218,7 @@ def mini_train(
 
 
 @mini_app.command("card")
-def mini_card(model: Annotated[str, typer.Argument(help="mini-2m or mini-8m.")] = "mini-2m") -> None:
+def mini_card(model: Annotated[str, typer.Argument(help="mini-1m or mini-2m.")] = "mini-2m") -> None:
     """Print the model card of a mini model.
 
     Example: slmkit mini card mini-2m

@@ -10,7 +10,7 @@ from typing import Literal
 from slmkit import config
 from slmkit.errors import InputError, nearest, unknown
 
-MINIS = ("mini-2m", "mini-8m")
+MINIS = ("mini-1m", "mini-2m")
 SCHEMES = ("openai", "replay")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
