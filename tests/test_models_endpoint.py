@@ -144,8 +144,6 @@ def test_refused_connection_is_recorded_and_the_rest_fail_fast() -> None:
 def test_order_is_kept_and_the_concurrency_bounded() -> None:
     with FakeOpenAI("ok", "500", "ok") as server:
         texts = [f"message {number}" for number in range(40)]
-        replies = connect(server.url, concurrency=4).chat_many(
-            [Request(say(t)) for t in texts], progress=False
-        )
+        replies = connect(server.url, concurrency=4).chat_many([Request(say(t)) for t in texts], progress=False)
         assert 1 < server.most_in_flight <= 4
     assert [reply.content for reply in replies] == texts

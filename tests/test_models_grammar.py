@@ -52,9 +52,7 @@ SCHEMAS: list[dict[str, Any]] = [
             "where": {"$ref": "#/$defs/place"},
         },
         "required": ["people", "where"],
-        "$defs": {
-            "place": {"anyOf": [{"const": "home"}, {"type": "string", "pattern": "^[A-Z]{2}[0-9]{1,4}$"}]}
-        },
+        "$defs": {"place": {"anyOf": [{"const": "home"}, {"type": "string", "pattern": "^[A-Z]{2}[0-9]{1,4}$"}]}},
     },
     {
         "type": "object",
@@ -137,9 +135,7 @@ def test_calls_of_a_random_model_are_valid(tmp_path: Path, monkeypatch: pytest.M
     replies = model.chat_many(requests, constrained=True, temperature=2.0, max_tokens=100)
     free = model.chat_many(requests, constrained=False, temperature=2.0, max_tokens=10)
     assert not any(reply.tool_calls for reply in free)
-    ended = [
-        (q, reply) for q, reply in zip(requests, replies, strict=True) if reply.finish_reason != "length"
-    ]
+    ended = [(q, reply) for q, reply in zip(requests, replies, strict=True) if reply.finish_reason != "length"]
     assert len(ended) > 5
     for request, reply in ended:
         assert reply.malformed == [] and reply.finish_reason == "tool_calls"
@@ -181,9 +177,7 @@ def test_text_stays_as_free_as_without_the_constraint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["mini", "llama"])
 def test_without_tools_no_call_can_start(tokenizer: Any, form: str) -> None:
     grammar = grammar_for(tokenizer, FORMATS[form])
-    scores = grammar.constrain([[], TOOLS], [False, False])(
-        torch.zeros(2, 1), torch.zeros(2, grammar.vocab_size)
-    )
+    scores = grammar.constrain([[], TOOLS], [False, False])(torch.zeros(2, 1), torch.zeros(2, grammar.vocab_size))
     opens = tokenizer.encode(FORMATS[form].start or '{"name": "none"', add_special_tokens=False)[0]
     assert scores[0, opens] == float("-inf")
     assert scores[1, opens] == 0
@@ -236,17 +230,13 @@ def test_marks_that_are_tokens(tmp_path: Path, special: bool) -> None:
         ({"type": "integer", "minimum": "3"}, "minimum"),
     ],
 )
-def test_a_schema_that_is_refused_is_noted_for_its_tool_alone(
-    tokenizer: Any, schema: dict, reason: str
-) -> None:
+def test_a_schema_that_is_refused_is_noted_for_its_tool_alone(tokenizer: Any, schema: dict, reason: str) -> None:
     odd = tool("odd", {"type": "object", "properties": {"x": schema}, "required": ["x"]})
     grammar = grammar_for(tokenizer, FORMATS["mini"])
     start = tokenizer.encode('<|call|>{"name": "set.alarm"', add_special_tokens=False)
     constraint = grammar.constrain([[odd, TOOLS[1]], [TOOLS[1]]], [False, False])
     texts = babble(constraint, tokenizer, [start, start], seed=5)
-    assert (
-        constraint.notes[0].startswith("odd: schema not enforced in full (") and reason in constraint.notes[0]
-    )
+    assert constraint.notes[0].startswith("odd: schema not enforced in full (") and reason in constraint.notes[0]
     assert constraint.notes[1] == ""
     for text in texts:
         assert text is None or parse(text).tool_calls[0].name == "set.alarm"

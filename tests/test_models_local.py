@@ -68,9 +68,7 @@ def test_a_batch_says_what_one_at_a_time_says(tmp_path: Path, architecture: str,
     for index, prompt in enumerate(prompts):
         one, many = generate(model.model, [prompt], ends=model.ends, pad=model._pad())[0], together[index]
         if one.ids != many.ids:  # allowed at a near tie only
-            same = next(
-                n for n, pair in enumerate(zip(one.ids, many.ids, strict=False)) if pair[0] != pair[1]
-            )
+            same = next(n for n, pair in enumerate(zip(one.ids, many.ids, strict=False)) if pair[0] != pair[1])
             assert gap(model, prompt, one.ids[:same]) < 1e-3
         else:
             assert one.logprob == pytest.approx(many.logprob, abs=1e-3)
@@ -109,9 +107,7 @@ def test_sampling_follows_its_seed_and_not_its_batch(model: LocalModel) -> None:
     asked = requests(6)
     options = {"temperature": 1.0, "top_p": 0.9, "top_k": 50, "max_tokens": 12}
     first = model.chat_many(asked, seed=1, **options)
-    assert [r.content for r in model.chat_many(asked[::-1], seed=1, **options)][::-1] == [
-        r.content for r in first
-    ]
+    assert [r.content for r in model.chat_many(asked[::-1], seed=1, **options)][::-1] == [r.content for r in first]
     assert [r.content for r in model.chat_many(asked, seed=2, **options)] != [r.content for r in first]
     # With one token to choose from, sampling is greedy.
     greedy = model.chat_many(asked, max_tokens=12)
@@ -152,9 +148,7 @@ def test_a_reply_never_leaves_the_context(folder: Path) -> None:
     assert reply.usage.completion <= 4
 
 
-def test_a_batch_that_does_not_fit_the_memory_is_halved(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_that_does_not_fit_the_memory_is_halved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.load(str(folder), device="cpu")
     expected = model.chat_many(requests(5), max_tokens=3)
 
@@ -192,9 +186,7 @@ def test_arguments_become_a_mapping_for_the_template(model: LocalModel) -> None:
 def test_a_template_without_tools_gets_them_as_text(tmp_path: Path) -> None:
     template = "{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}"
     model = models.load(str(write_model(tmp_path, template=template)), device="cpu")
-    text = model.render(
-        [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hi"}], [TOOL]
-    )
+    text = model.render([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hi"}], [TOOL])
     assert text.startswith("[system] Be kind.\n\n") and text.endswith("\n[user] hi\n")
     assert json.dumps(TOOL["function"]) in text
     assert model.render([{"role": "user", "content": "hi"}]) == "[user] hi\n"
@@ -275,9 +267,7 @@ def broken(folder: Path, tmp_path: Path, what: str) -> str:
         ("no template", "the tokenizer has no chat template"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_said_in_one_line(
-    folder: Path, tmp_path: Path, what: str, said: str
-) -> None:
+def test_what_is_wrong_with_a_folder_is_said_in_one_line(folder: Path, tmp_path: Path, what: str, said: str) -> None:
     name = broken(folder, tmp_path, what)
     with pytest.raises(InputError) as caught:
         models.load(name)
@@ -321,9 +311,7 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(
     assert "\n" not in message
 
 
-def test_a_cached_hub_model_needs_no_hub(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
-) -> None:
+def test_a_cached_hub_model_needs_no_hub(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
     from huggingface_hub import constants
 
     home = tmp_path / "models--nobody--cached"

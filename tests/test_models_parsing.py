@@ -43,9 +43,9 @@ def test_every_form_of_two_calls(text: str) -> None:
 
 
 def test_arguments_stay_as_written() -> None:
-    assert parse('<|call|>{"name": "f", "arguments": {"a":1.50,  "b": "\\u00e9"}}').tool_calls[
-        0
-    ].arguments == ('{"a":1.50,  "b": "\\u00e9"}')
+    assert parse('<|call|>{"name": "f", "arguments": {"a":1.50,  "b": "\\u00e9"}}').tool_calls[0].arguments == (
+        '{"a":1.50,  "b": "\\u00e9"}'
+    )
 
 
 def test_python_values() -> None:

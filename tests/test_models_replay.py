@@ -22,9 +22,7 @@ TOOL = {"type": "function", "function": {"name": "f", "description": "", "parame
 class Parrot(Model):
     """Says the last message again; fails on "fail", is interrupted on "stop"; counts what it was asked."""
 
-    def __init__(
-        self, ref: str = "parrot", fingerprint: str = "parrot 1", shows_temperature: bool = False
-    ) -> None:
+    def __init__(self, ref: str = "parrot", fingerprint: str = "parrot 1", shows_temperature: bool = False) -> None:
         self.ref, self.fingerprint, self.notes = ref, fingerprint, {}
         self.shows_temperature = shows_temperature
         self.asked: list[str] = []

@@ -96,9 +96,7 @@ class CallConstraint:
         """Tokens that may not follow, (rows, vocabulary); None when all may."""
         grammar = self.grammar
         before = [not row.calling and not row.thinking for row in self.rows]  # where a call could start
-        bare = [
-            not grammar.form.start and row.opening and at for row, at in zip(self.rows, before, strict=True)
-        ]
+        bare = [not grammar.form.start and row.opening and at for row, at in zip(self.rows, before, strict=True)]
         bound = [bool(row.matcher) and (row.calling or at) for row, at in zip(self.rows, bare, strict=True)]
         barred = [row.barred and at for row, at in zip(self.rows, before, strict=True)]
         if not any(bound) and not any(barred):

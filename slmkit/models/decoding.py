@@ -131,9 +131,7 @@ def _forward(model: Any) -> Callable[..., torch.Tensor]:
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     known = inspect.signature(inner.forward).parameters
 
-    def forward(
-        tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any
-    ) -> torch.Tensor:
+    def forward(tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
         extra: dict[str, Any] = {"position_ids": positions} if "position_ids" in known else {}
         if "logits_to_keep" in known:
             extra["logits_to_keep"] = 1

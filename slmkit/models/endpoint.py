@@ -62,9 +62,7 @@ class EndpointModel(Model):
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="endpoint")
         try:
-            asked = {
-                pool.submit(self._ask, request, sampling): index for index, request in enumerate(requests)
-            }
+            asked = {pool.submit(self._ask, request, sampling): index for index, request in enumerate(requests)}
             for future in as_completed(asked):
                 yield asked[future], future.result()
         finally:
@@ -78,9 +76,7 @@ class EndpointModel(Model):
                 reply = self._try(request, sampling)
                 self._unreachable = False
                 return reply
-            except (
-                Exception
-            ) as error:  # the client, its transport and the JSON inside each raise their own kinds
+            except Exception as error:  # the client, its transport and the JSON inside each raise their own kinds
                 if self._asks_logprobs and _refuses_logprobs(error):
                     self._asks_logprobs = False
                     return self._ask(request, sampling)
@@ -188,9 +184,7 @@ class Answer:
         """The answer as a reply; calls that a server left in the text are read from there."""
         parsed = parse("".join(self.content), names)
         calls = [
-            ToolCall(
-                name=_text(call["name"]), arguments=_text(call["arguments"]) or "{}", id=_text(call["id"])
-            )
+            ToolCall(name=_text(call["name"]), arguments=_text(call["arguments"]) or "{}", id=_text(call["id"]))
             for call in self.calls
         ]
         return Reply(

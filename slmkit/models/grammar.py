@@ -92,9 +92,7 @@ class CallGrammar:
         self.form = form
         self.vocab_size = vocab_size
         start = self._ids(form.start)
-        self.start_id = (
-            start[0] if len(start) == 1 else None
-        )  # None: the start is spelt out, or there is none
+        self.start_id = start[0] if len(start) == 1 else None  # None: the start is spelt out, or there is none
         self.think_ids = [self._ids(mark) for mark in ("<think>", "</think>")]
         self.opens_json = torch.zeros(vocab_size, dtype=torch.bool)
         if not form.start:
@@ -106,9 +104,7 @@ class CallGrammar:
     def constrain(self, tools: Sequence[list[dict]], thinking: Sequence[bool]) -> CallConstraint:
         """The constraint for a batch: the tools of each row, and whether its prompt ends in a thought."""
         offers = zip(tools, thinking, strict=True)
-        return CallConstraint(
-            self, [Row(*self.matcher(offer), not offer, thinks) for offer, thinks in offers]
-        )
+        return CallConstraint(self, [Row(*self.matcher(offer), not offer, thinks) for offer, thinks in offers])
 
     def matcher(self, tools: list[dict]) -> tuple[Any, str]:
         """A fresh matcher for what follows the start of a call (None without tools), and the note."""

@@ -40,9 +40,7 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return next(name for name in ("cuda", "mps", "cpu") if has[name])
     if not has[device]:
-        raise InputError(
-            f"device {device!r} asked for, but torch {torch.__version__} finds none; use device=cpu"
-        )
+        raise InputError(f"device {device!r} asked for, but torch {torch.__version__} finds none; use device=cpu")
     return device
 
 
@@ -52,14 +50,10 @@ def load_tokenizer(reference: Reference, source: str) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=reference.revision)
-    except (
-        Exception
-    ) as error:  # a broken folder fails in many ways: OSError, ValueError, KeyError, plain Exception
+    except Exception as error:  # a broken folder fails in many ways: OSError, ValueError, KeyError, plain Exception
         raise _unreadable(reference, error, "tokenizer") from None
     if len(tokenizer) == 0 or not tokenizer.encode("a"):
-        raise InputError(
-            f"{reference.name}: no tokenizer found; save one with tokenizer.save_pretrained(FOLDER)"
-        )
+        raise InputError(f"{reference.name}: no tokenizer found; save one with tokenizer.save_pretrained(FOLDER)")
     if not tokenizer.chat_template:
         mend = "use its instruct version, or put a chat_template.jinja in the folder"
         raise InputError(f"{reference.name}: the tokenizer has no chat template; {mend}")
@@ -152,9 +146,7 @@ def _unreadable(reference: Reference, error: Exception, what: str) -> InputError
         return InputError(f"{name}: the {what} cannot be read ({text})")
     lower = text.lower()
     if "gated" in lower or "401" in lower or "403" in lower:
-        return InputError(
-            f"{name} is gated or private; accept its terms on the hub and log in with `hf auth login`"
-        )
+        return InputError(f"{name} is gated or private; accept its terms on the hub and log in with `hf auth login`")
     if "not a valid model identifier" in lower or "404" in lower:
         return InputError(f"{name}: the hub has no such model; check the spelling (OWNER/NAME)")
     return InputError(f"{name}: the {what} cannot be read ({text})")

@@ -108,9 +108,7 @@ class LocalModel(Model):
         """The prompt in tokens, or the failed reply where there can be none."""
         try:
             text = self.render(request.messages, request.tools)
-        except (
-            Exception
-        ) as error:  # a template raises what it likes, for a role or an order of turns it refuses
+        except Exception as error:  # a template raises what it likes, for a role or an order of turns it refuses
             return Reply(model=self.ref, error=f"chat template: {loading._one_line(error)}")
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         if len(ids) >= self.context:
@@ -164,17 +162,13 @@ class LocalModel(Model):
                 self.notes[requests[index].key(self.ref)] = note
             yield index, self._reply(requests[index], row, output, thinks, sampling)
 
-    def _reply(
-        self, request: Request, prompt: Prompt, output: Generated, thinks: bool, sampling: Sampling
-    ) -> Reply:
+    def _reply(self, request: Request, prompt: Prompt, output: Generated, thinks: bool, sampling: Sampling) -> Reply:
         ids = output.ids[:-1] if output.ids[-1] in self.ends else output.ids
         text = ("<think>" if thinks else "") + self._text(ids)
         for stop in sampling.stop:
             text = text.partition(stop)[0]
         parsed = parse(text, {tool.get("function", tool).get("name", "") for tool in request.tools})
-        reasoning = (
-            len(self.tokenizer.encode(parsed.reasoning, add_special_tokens=False)) if parsed.reasoning else 0
-        )
+        reasoning = len(self.tokenizer.encode(parsed.reasoning, add_special_tokens=False)) if parsed.reasoning else 0
         called = bool(parsed.tool_calls) and output.finish_reason == "stop"
         return Reply(
             content=self._plain(parsed.content),
@@ -217,11 +211,7 @@ class LocalModel(Model):
         return lambda ids: any(text in self._text(ids[-reach:]) for text in stop)
 
     def _pad(self) -> int:
-        return (
-            self.tokenizer.pad_token_id
-            if self.tokenizer.pad_token_id is not None
-            else min(self.ends, default=0)
-        )
+        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.ends, default=0)
 
 
 def _context(config: Any, tokenizer: Any) -> int:

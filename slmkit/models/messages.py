@@ -13,10 +13,7 @@ TOOLS_AS_TEXT = (
 
 def for_template(messages: list[dict]) -> list[dict]:
     """Messages for a chat template: arguments as a mapping where they are one, content never null."""
-    return [
-        {**_with_arguments(message, _mapping), "content": message.get("content") or ""}
-        for message in messages
-    ]
+    return [{**_with_arguments(message, _mapping), "content": message.get("content") or ""} for message in messages]
 
 
 def for_api(messages: list[dict]) -> list[dict]:

@@ -71,9 +71,7 @@ def _local(text: str, base: str, adapter: Path | None, revision: str | None) -> 
     if base.count("/") > 1:
         return Reference(text, "local", base, path=_existing(base, "model folder"), adapter=adapter)
     guess = nearest(base, minis())
-    raise InputError(
-        f"unknown model {base!r}: " + (f"did you mean {guess!r}?" if guess else f"expected {_FORMS}")
-    )
+    raise InputError(f"unknown model {base!r}: " + (f"did you mean {guess!r}?" if guess else f"expected {_FORMS}"))
 
 
 def minis() -> list[str]:
@@ -89,9 +87,7 @@ def _mini(name: str) -> Path:
     try:
         return config.resource(f"data/mini/{name}")
     except InputError:
-        raise InputError(
-            f"{name} is not part of this installation; train it with `slmkit mini train`"
-        ) from None
+        raise InputError(f"{name} is not part of this installation; train it with `slmkit mini train`") from None
 
 
 def _split_adapter(text: str) -> tuple[str, Path | None]:

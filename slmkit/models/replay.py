@@ -59,21 +59,15 @@ class ReplayModel(Model):
         calls = read_calls(path)
         models = sorted({call.model_requested for call in calls})
         if len(models) > 1:
-            raise InputError(
-                f"{path}: holds calls of {len(models)} models ({', '.join(models)}); split the file"
-            )
+            raise InputError(f"{path}: holds calls of {len(models)} models ({', '.join(models)}); split the file")
         for call in calls:
             self.calls.setdefault(_question(call.messages, call.tools, call.sampling), []).append(call)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         asked = _plain(sampling.record())
-        found = [
-            self.calls.get(_question(request.messages, request.tools, asked), []) for request in requests
-        ]
+        found = [self.calls.get(_question(request.messages, request.tools, asked), []) for request in requests]
         if requests and not any(found):
-            raise InputError(
-                f"{self.ref}: none of the {len(requests)} requests is on file; record them first"
-            )
+            raise InputError(f"{self.ref}: none of the {len(requests)} requests is on file; record them first")
         for index, calls in enumerate(found):
             same = [call for call in calls if call.sampling == asked]
             if calls:
