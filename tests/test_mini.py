@@ -14,7 +14,7 @@ from slmkit.errors import InputError
 from slmkit.mini import card, corpus, exam, muon, pretrain, tokenizer
 from slmkit.mini.batches import Stream, Weights, answers
 
-MODELS = {"mini-1m": (1_000_000, 0.10), "mini-2m": (2_166_000, 0.60)}  # parameters, floor on 60 `seen` items
+MODELS = {"mini-1m": (1_000_000, 0.25), "mini-2m": (2_166_000, 0.75)}  # parameters, floor on 60 `seen` items
 TINY = pretrain.Recipe(batch_tokens=512, longest=512, chunk=48, easy=0.3)
 
 
