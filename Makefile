@@ -41,6 +41,8 @@ notebooks test check lab: export MALLOC_MMAP_MAX_ = 0
 notebooks test check lab: export MALLOC_TRIM_THRESHOLD_ = 8000000000
 notebooks test check lab: export MALLOC_TOP_PAD_ = 268435456
 test check: export TQDM_DISABLE = 1
+# A second OpenMP thread gains a quarter on a quiet machine, and costs five times the work beside a busy neighbour.
+notebooks test check: export OMP_NUM_THREADS ?= 1
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12

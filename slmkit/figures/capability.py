@@ -59,16 +59,20 @@ def dot_interval_by_task(
     return figure
 
 
+def _settled_by(n_to_settle: float, n: int) -> str:
+    """How many items would settle a comparison, as people say it; nothing where it is settled or none would."""
+    if not n_to_settle > n:
+        return ""
+    return f"; {n_to_settle:,.0f} would settle it" if n_to_settle < 100_000 else "; too close to settle"
+
+
 def paired_difference_panel(
     differences: pd.DataFrame, title: str, subtitle: str = "", margin: float = 0.05, by: Sequence[str] = TASK
 ) -> Figure:
     """Small minus large by task, the margin shaded; takes the table of `evaluate.compare`."""
     table = differences.sort_values("difference", ascending=False).rename(columns={"difference": "estimate"})
     figure, (axes,) = canvas(title, subtitle, width=9, height=1.6 + 0.36 * len(table))
-    notes = [
-        f"{r.verdict}, n = {r.n}" + (f"; {r.n_to_settle:,.0f} would settle it" if r.n_to_settle > r.n else "")
-        for r in table.itertuples()
-    ]
+    notes = [f"{r.verdict}, n = {r.n}" + _settled_by(r.n_to_settle, r.n) for r in table.itertuples()]
     labels = list(table[list(by)].agg(" / ".join, axis=1))
     marks.forest(axes, table, labels, [VERDICTS[verdict] for verdict in table.verdict], notes)
     axes.axvspan(-margin, 0, color="#000000", alpha=0.07, zorder=0)
