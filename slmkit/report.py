@@ -15,9 +15,11 @@ from slmkit import files
 COLUMNS = ("claim_id", "statement", "estimate", "interval", "unit", "threshold", "outcome", "condition", "n")
 
 _TABLE_STYLE = """
-table.verdicts{border-collapse:collapse;width:100%;font:13.5px/1.45 system-ui,sans-serif}
+table.verdicts{border-collapse:collapse;width:100%;table-layout:fixed;font:13.5px/1.45 system-ui,sans-serif}
 .verdicts td,.verdicts th{padding:.4rem .5rem;text-align:left;vertical-align:top;border-bottom:1px solid #e6e6e6}
-.verdicts th{background:#fafafa}.verdicts .faint{color:#767676}.verdicts .outcome{font-weight:600;white-space:nowrap}
+.verdicts th{background:#fafafa}.verdicts th:nth-child(1){width:4.5rem}.verdicts th:nth-child(2){width:36%}
+.verdicts th:nth-child(3){width:17%}.verdicts th:nth-child(5){width:3rem}.verdicts th:nth-child(6){width:7.6rem}
+.verdicts .faint{color:#767676}.verdicts .outcome{font-weight:600;white-space:nowrap}
 .holds{color:#00694a}.fails{color:#a3260c}.conditional{color:#7a5a00}.inconclusive,.not_testable{color:#666}
 .number{font-variant-numeric:tabular-nums;white-space:nowrap}
 """
@@ -61,7 +63,7 @@ def verdict_rows(verdicts: Sequence[dict[str, Any]]) -> str:
         condition = f"<br><span class=faint>{escape(verdict['condition'])}</span>" if verdict["condition"] else ""
         rows.append(
             f"<tr><td>{escape(verdict['claim_id'])}</td><td>{escape(verdict['statement'])}{condition}</td>"
-            f"<td class=number>{estimate} {escape(verdict['unit'])}</td>"
+            f"<td><span class=number>{estimate}</span> {escape(verdict['unit'])}</td>"
             f"<td>{escape(verdict['rule'] or verdict['threshold'])}</td><td class=number>{verdict['n']:,}</td>"
             f"<td class='outcome {outcome}'>{MARKS[outcome]}</td></tr>"
         )
