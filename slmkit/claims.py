@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -182,23 +181,3 @@ def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
         for each in sorted(verdicts, key=lambda each: order.get(each.claim_id, len(order)))
     ]
     return pd.DataFrame(rows, columns=[*columns, "notebook"])
-
-
-def verdict_html(verdicts: Iterable[Verdict]) -> str:
-    """The verdicts as an HTML table for a notebook, every text escaped, thresholds folded away."""
-    names = ("claim", "statement", "outcome", "estimate", "n", "threshold")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    rows = []
-    for row in verdict_table(verdicts).itertuples():
-        condition = f": {html.escape(row.condition)}" if row.condition else ""
-        cells = (
-            f'<th scope="row">{html.escape(row.claim)}</th>',
-            f"<td>{html.escape(row.statement)}</td>",
-            f"<td><b>{html.escape(row.outcome)}</b>{condition}</td>",
-            f"<td>{html.escape(row.estimate)}</td>",
-            f"<td>{row.n or ''}</td>",
-            f"<td><details><summary>{row.kind}</summary>{html.escape(row.threshold)}</details></td>",
-        )
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    style = 'style="text-align:left;vertical-align:top"'
-    return f"<table {style}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmkit import claims, config
+from slmkit import claims, config, report
 from slmkit.errors import InputError
 from slmkit.records import Verdict
 
@@ -287,5 +287,5 @@ def test_the_table_stands_in_the_order_of_the_ledger() -> None:
 
 
 def test_the_page_escapes_what_it_shows() -> None:
-    page = claims.verdict_html([verdict(statement="a < b & <script>", condition="<i>")])
+    page = report.verdict_page([verdict(statement="a < b & <script>", condition="<i>").model_dump()])
     assert "<script>" not in page and "a &lt; b &amp; &lt;script&gt;" in page and "&lt;i&gt;" in page
