@@ -19,6 +19,12 @@ TEMPLATE = """
 {{ call.function.arguments | tojson }}}{% endfor %}{% if message.role == "assistant" %}<|end|>{% endif %}
 {%- endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
 
+# The same with a call as name, `<|call|>` and the arguments, one a line.
+NAMED_TEMPLATE = TEMPLATE.replace(
+    """<|call|>{"name": {{ call.function.name | tojson }}, "arguments": {{ call.function.arguments | tojson }}}""",
+    """{{ ("" if loop.first else "\\n") ~ call.function.name ~ "<|call|>" ~ (call.function.arguments | tojson) }}""",
+)
+
 CORPUS = [
     'Set an alarm for 7:30 {"name": "set_alarm", "arguments": {"hour": 7, "minute": 30, "label": "work"}}',
     'What is the weather in Oslo? {"name": "get_weather", "arguments": {"city": "Oslo", "unit": "celsius"}}',

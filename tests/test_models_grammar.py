@@ -13,8 +13,10 @@ from folders import TEMPLATE, write_model, write_tokenizer
 from slmkit import models
 from slmkit.errors import InputError
 from slmkit.models import Request
+from slmkit.models.callformat import FORMATS, CallFormat, call_format
 from slmkit.models.constraint import CallConstraint
-from slmkit.models.grammar import FORMATS, CallFormat, CallGrammar, call_format, closed
+from slmkit.models.grammar import CallGrammar, Offer
+from slmkit.models.jsonschemas import closed
 from slmkit.models.local import LocalModel
 from slmkit.models.parsing import parse
 
@@ -78,8 +80,18 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
-def grammar_for(tokenizer: Any, form: CallFormat) -> CallGrammar:
-    return CallGrammar(tokenizer, len(tokenizer) + 5, frozenset([tokenizer.eos_token_id]), form)
+def grammar_for(tokenizer: Any, form: CallFormat | None, thinks: bool = False) -> CallGrammar:
+    return CallGrammar(tokenizer, len(tokenizer) + 5, frozenset([tokenizer.eos_token_id]), form, thinks)
+
+
+def constrain(grammar: CallGrammar, tools: list[list[dict]], thinking: bool = False, **how: Any) -> CallConstraint:
+    return grammar.constrain([Offer(some, **how) for some in tools], [thinking] * len(tools))
+
+
+def opening(form: str, offered: dict) -> str:
+    """How a call starts, as far as no constraint says it."""
+    wanted = FORMATS[form]
+    return offered["function"]["name"] + wanted.mark if wanted.named else wanted.start or "{"
 
 
 def babble(
@@ -117,15 +129,15 @@ def assert_valid(text: str, tools: list[dict], minimum: int = 1) -> int:
 @pytest.mark.parametrize("count", [25, pytest.param(400, marks=pytest.mark.full)])
 def test_every_call_is_valid(tokenizer: Any, form: str, count: int) -> None:
     grammar = grammar_for(tokenizer, FORMATS[form])
-    opening = tokenizer.encode(FORMATS[form].start or "{", add_special_tokens=False)
     offers = [TOOLS[row % 5 : row % 5 + 1 + row % 3] for row in range(count)]
-    constraint = grammar.constrain(offers, [False] * count)
-    texts = babble(constraint, tokenizer, [opening] * count, seed=count, steps=300)
+    openings = [tokenizer.encode(opening(form, offer[-1]), add_special_tokens=False) for offer in offers]
+    constraint = constrain(grammar, offers)
+    texts = babble(constraint, tokenizer, openings, seed=count, steps=300)
     assert constraint.notes == [""] * count
     ended = [(text, offer) for text, offer in zip(texts, offers, strict=True) if text is not None]
     assert len(ended) > 0.75 * count
     calls = [assert_valid(text, offer) for text, offer in ended]
-    assert (max(calls) > 1) == FORMATS[form].repeats
+    assert (max(calls) > 1) == (FORMATS[form].between is not None)
 
 
 def test_calls_of_a_random_model_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +160,8 @@ def test_calls_of_a_random_model_are_valid(tmp_path: Path, monkeypatch: pytest.M
 
 def start_calls(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the model start each constrained reply with a call, which random weights hardly do."""
-    model._load_grammar()
-    start = model.grammar.start_id
+    model._load_grammar([], models.Sampling(constrained=True))
+    start = model.grammar.mark_id
 
     class Started(CallConstraint):
         def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -177,7 +189,7 @@ def test_text_stays_as_free_as_without_the_constraint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["mini", "llama"])
 def test_without_tools_no_call_can_start(tokenizer: Any, form: str) -> None:
     grammar = grammar_for(tokenizer, FORMATS[form])
-    scores = grammar.constrain([[], TOOLS], [False, False])(torch.zeros(2, 1), torch.zeros(2, grammar.vocab_size))
+    scores = constrain(grammar, [[], TOOLS])(torch.zeros(2, 1), torch.zeros(2, grammar.vocab_size))
     opens = tokenizer.encode(FORMATS[form].start or '{"name": "none"', add_special_tokens=False)[0]
     assert scores[0, opens] == float("-inf")
     assert scores[1, opens] == 0
@@ -188,7 +200,7 @@ def test_without_tools_no_call_can_start(tokenizer: Any, form: str) -> None:
 def test_a_bare_format_is_bound_at_its_first_token_only(tokenizer: Any) -> None:
     grammar = grammar_for(tokenizer, FORMATS["json"])
     opening = tokenizer.encode('Well, {"name": "x', add_special_tokens=False)
-    text = babble(grammar.constrain([TOOLS], [False]), tokenizer, [opening], seed=1)[0]
+    text = babble(constrain(grammar, [TOOLS]), tokenizer, [opening], seed=1)[0]
     assert text is None or text.startswith('Well, {"name": "x')
 
 
@@ -197,15 +209,15 @@ def test_a_call_mentioned_while_thinking_binds_nothing(tmp_path: Path) -> None:
     tokenizer.add_tokens(["<think>", "</think>"])
     grammar = grammar_for(tokenizer, FORMATS["mini"])
     ids = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
-    constraint = grammar.constrain([TOOLS, TOOLS], [True, False])
+    constraint = grammar.constrain([Offer(TOOLS), Offer(TOOLS)], [True, False])
     inside, outside = ids("<|call|>x"), ids("<|call|>")
     scores = torch.zeros(2, grammar.vocab_size)
     constraint(torch.zeros(2, 1), scores)
     after = constraint(torch.tensor([[inside[0]], [outside[0]]]), scores)
     assert (after[0] == 0).all() and (after[1] == float("-inf")).any()
-    constraint = grammar.constrain([TOOLS], [False])
+    constraint = constrain(grammar, [TOOLS])
     opening = ids("<think>a <|call|>b</think><|call|>")
-    texts = [babble(grammar.constrain([TOOLS], [False]), tokenizer, [opening], seed)[0] for seed in range(4)]
+    texts = [babble(constrain(grammar, [TOOLS]), tokenizer, [opening], seed)[0] for seed in range(4)]
     assert sum(assert_valid(text, TOOLS) for text in texts if text) > 0
 
 
@@ -215,8 +227,8 @@ def test_marks_that_are_tokens(tmp_path: Path, special: bool) -> None:
     tokenizer.add_tokens(["<tool_call>", "</tool_call>"], special_tokens=special)
     grammar = grammar_for(tokenizer, FORMATS["hermes"])
     opening = tokenizer.encode("<tool_call>", add_special_tokens=False)
-    assert len(opening) == 1 and grammar.start_id == opening[0]
-    texts = babble(grammar.constrain([TOOLS] * 10, [False] * 10), tokenizer, [opening] * 10, seed=3)
+    assert len(opening) == 1 and grammar.mark_id == opening[0]
+    texts = babble(constrain(grammar, [TOOLS] * 10), tokenizer, [opening] * 10, seed=3)
     assert sum(assert_valid(text, TOOLS) for text in texts if text) > 5
 
 
@@ -234,7 +246,7 @@ def test_a_schema_that_is_refused_is_noted_for_its_tool_alone(tokenizer: Any, sc
     odd = tool("odd", {"type": "object", "properties": {"x": schema}, "required": ["x"]})
     grammar = grammar_for(tokenizer, FORMATS["mini"])
     start = tokenizer.encode('<|call|>{"name": "set.alarm"', add_special_tokens=False)
-    constraint = grammar.constrain([[odd, TOOLS[1]], [TOOLS[1]]], [False, False])
+    constraint = constrain(grammar, [[odd, TOOLS[1]], [TOOLS[1]]])
     texts = babble(constraint, tokenizer, [start, start], seed=5)
     assert constraint.notes[0].startswith("odd: schema not enforced in full (") and reason in constraint.notes[0]
     assert constraint.notes[1] == ""

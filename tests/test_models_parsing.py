@@ -22,6 +22,8 @@ def calls(parsed: Parsed) -> list[tuple[str, dict | None]]:
     "text",
     [
         f"<|call|>{F}<|call|>{G}",
+        'f<|call|>{"a": 1}\ng<|call|>{}',
+        ' f <|call|> {"a": 1} \n\n g<|call|>{}\n',
         f"<tool_call>\n{F}\n</tool_call>\n<tool_call>\n{G}\n</tool_call>",
         f"<tool_call>{F}</tool_call><tool_call>{G}",  # cut after the last call
         f"<tool_call>[{F}, {G}]</tool_call>",
@@ -86,6 +88,32 @@ def test_a_call_inside_reasoning_is_no_call() -> None:
     parsed = parse(f"<think>maybe <tool_call>{G}</tool_call></think><tool_call>{F}</tool_call>")
     assert calls(parsed) == [("f", {"a": 1})]
     assert "g" in parsed.reasoning
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "content", "malformed"),
+    [
+        ('Let me look.\nf<|call|>{"a": 1}', [], "Let me look.", []),
+        ('Let me look. f<|call|>{"a": 1}', [], "Let me look. f", ['<|call|>{"a": 1}']),
+        (f"Sure<|call|>{F}", [], "Sure", []),
+        ('f<|call|>{"a": 1}\nDone.', [], "Done.", []),
+        ('g<|call|>{"a": \nf<|call|>{"a": 1}', [], "", ['g<|call|>{"a":']),
+        ('g<|call|>{"a": 1}}\nf<|call|>{"a": 1}', [], "", ['g<|call|>{"a": 1}}']),
+        ('g<|call|>[1]\nf<|call|>{"a": 1}', [], "", ["g<|call|>[1]"]),
+        ("g<|call|>", [], "", ["g<|call|>"]),
+        ('g<|call|>{"a": "<|call|>', [], "", ['g<|call|>{"a": "', "<|call|>"]),
+        (f"f<|call|>{G}", ["g"], "f", []),
+    ],
+)
+def test_named_calls_among_other_text(text: str, names: list, content: str, malformed: list) -> None:
+    parsed = parse(text, names)
+    assert (parsed.content, parsed.malformed) == (content, malformed)
+    if "f" in text and '"a": 1}' in text and not (malformed and "look" in text):
+        assert calls(parsed) == [("f", {"a": 1})]
+
+
+def test_a_named_call_may_have_arguments_called_name_and_arguments() -> None:
+    assert calls(parse(f"h<|call|>{F}", names={"h"})) == [("h", {"name": "f", "arguments": {"a": 1}})]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,16 @@ from typing import Any
 from slmkit.errors import InputError, unknown
 from slmkit.records import Reply
 
+TOOL_CHOICES = ("auto", "none", "required")
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to generate: greedy at temperature 0. With `constrained` every call is a valid one."""
+    """How to generate: greedy at temperature 0. With `constrained` every call is a valid one.
+
+    `tool_choice` is auto, none (no call) or required (a call and nothing else); it holds with or without
+    `constrained`, as the grammar or the server sees to it.
+    """
 
     max_tokens: int = 512
     temperature: float = 0.0
@@ -24,6 +30,7 @@ class Sampling:
     seed: int = 0
     stop: tuple[str, ...] = ()
     constrained: bool = False
+    tool_choice: str = "auto"
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -32,6 +39,8 @@ class Sampling:
             raise InputError(f"temperature must not be negative, it is {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p must lie in (0, 1], it is {self.top_p}")
+        if self.tool_choice not in TOOL_CHOICES:
+            raise unknown("tool_choice", self.tool_choice, TOOL_CHOICES)
 
     @classmethod
     def of(cls, **options: Any) -> Sampling:
@@ -53,19 +62,40 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One conversation to go on with: OpenAI chat messages, and the tools on offer."""
+    """One conversation to go on with: OpenAI chat messages, and the tools on offer.
+
+    With a `schema` the answer is wanted as one JSON object that fits it. The model is told so; with
+    `constrained` it has no other choice, but for calls of the tools on offer.
+    """
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = field(default_factory=list)
+    schema: dict[str, Any] | None = None
+
+    def names(self) -> set[str]:
+        """Names of the tools on offer."""
+        return {tool.get("function", tool).get("name", "") for tool in self.tools}
+
+    def may_call(self, sampling: Sampling) -> bool:
+        """Whether calls are to be looked for in the answer: an object that was asked for may look like one."""
+        return sampling.tool_choice != "none" and not (self.schema is not None and not self.tools)
+
+    def misfit(self, sampling: Sampling) -> str | None:
+        """Why no answer can be what is asked for, in one line."""
+        if sampling.tool_choice == "required" and not self.tools:
+            return "tool_choice is required, but no tool is on offer"
+        return None
 
     def key(self, model_ref: str, sampling: Sampling | None = None) -> str:
-        """Hex SHA-256 of conversation, tools, model and sampling: the same in every process."""
+        """Hex SHA-256 of conversation, tools, schema, model and sampling: the same in every process."""
         asked = {
             "messages": self.messages,
             "tools": self.tools or [],
             "model": model_ref,
             "sampling": (sampling or Sampling()).record(),
         }
+        if self.schema is not None:
+            asked["schema"] = self.schema
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -88,9 +118,16 @@ class Model(ABC):
         A request that fails yields a reply with `error`; it does not stop the others.
         """
 
-    def chat(self, messages: list[dict], tools: list[dict] | None = None, **sampling: Any) -> Reply:
+    def chat(
+        self,
+        messages: list[dict],
+        tools: list[dict] | None = None,
+        *,
+        schema: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> Reply:
         """The reply to one conversation, `error` set where it failed; `sampling` as in `Sampling`."""
-        return self.chat_many([Request(messages, tools or [])], progress=False, **sampling)[0]
+        return self.chat_many([Request(messages, tools or [], schema)], progress=False, **sampling)[0]
 
     def chat_many(
         self, requests: Sequence[Request], *, progress: bool = True, description: str = "", **sampling: Any

@@ -16,7 +16,7 @@ from slmkit.errors import InputError
 from slmkit.models import hub, loading
 from slmkit.models.base import Model, Request, Sampling
 from slmkit.models.decoding import Generated, Prompt, batches, generate
-from slmkit.models.messages import for_template, with_tools
+from slmkit.models.messages import for_template, with_schema, with_tools, without_system
 from slmkit.models.parsing import parse
 from slmkit.models.reference import Reference
 from slmkit.records import Reply, Usage
@@ -80,8 +80,8 @@ class LocalModel(Model):
         return cls(reference.text, model, tokenizer, fingerprint, template)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        if sampling.constrained:
-            self._load_grammar()
+        if self._bound(sampling):
+            self._load_grammar(requests, sampling)
         prompts: dict[int, Prompt] = {}
         for index, request in enumerate(requests):
             prompt = self._prompt(request, sampling)
@@ -95,19 +95,30 @@ class LocalModel(Model):
             indices = [places[place] for place in batch]
             yield from self._run(indices, requests, prompts, sampling)
 
-    def render(self, messages: list[dict], tools: list[dict] | None = None) -> str:
+    def render(self, messages: list[dict], tools: list[dict] | None = None, schema: dict | None = None) -> str:
         """The prompt as text, up to where the assistant goes on; raises what the template raises."""
-        messages, offered = for_template(messages), tools or None
+        told, offered = for_template(messages), tools or None
         if offered and "tools" not in str(self.tokenizer.chat_template):
-            messages, offered = with_tools(messages, offered), None
+            told, offered = with_tools(told, offered), None
+        told = with_schema(told, schema)
+        try:
+            return self._render(told, offered)
+        except Exception:
+            if without_system(told) is told:
+                raise
+            return self._render(without_system(told), offered)
+
+    def _render(self, messages: list[dict], tools: list[dict] | None) -> str:
         return self.tokenizer.apply_chat_template(
-            messages, tools=offered, add_generation_prompt=True, tokenize=False, **self.template
+            messages, tools=tools, add_generation_prompt=True, tokenize=False, **self.template
         )
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt | Reply:
         """The prompt in tokens, or the failed reply where there can be none."""
+        if misfit := request.misfit(sampling):
+            return Reply(model=self.ref, error=misfit)
         try:
-            text = self.render(request.messages, request.tools)
+            text = self.render(request.messages, request.tools, request.schema)
         except Exception as error:  # a template raises what it likes, for a role or an order of turns it refuses
             return Reply(model=self.ref, error=f"chat template: {loading._one_line(error)}")
         ids = self.tokenizer.encode(text, add_special_tokens=False)
@@ -126,8 +137,8 @@ class LocalModel(Model):
         rows = [prompts[index] for index in indices]
         thinking = [self._thinking(row.ids) for row in rows]
         constraint = None
-        if sampling.constrained:
-            constraint = self.grammar.constrain([requests[index].tools for index in indices], thinking)
+        if self._bound(sampling):
+            constraint = self.grammar.constrain([self._offer(requests[index], sampling) for index in indices], thinking)
         try:
             outputs = generate(
                 self.model,
@@ -167,7 +178,7 @@ class LocalModel(Model):
         text = ("<think>" if thinks else "") + self._text(ids)
         for stop in sampling.stop:
             text = text.partition(stop)[0]
-        parsed = parse(text, {tool.get("function", tool).get("name", "") for tool in request.tools})
+        parsed = parse(text, request.names(), calls=request.may_call(sampling))
         reasoning = len(self.tokenizer.encode(parsed.reasoning, add_special_tokens=False)) if parsed.reasoning else 0
         called = bool(parsed.tool_calls) and output.finish_reason == "stop"
         return Reply(
@@ -183,17 +194,27 @@ class LocalModel(Model):
             model=self.ref,
         )
 
-    def _load_grammar(self) -> None:
-        """Build the maker of constraints at first use; InputError where the form of calls is unknown."""
-        if self.grammar is not None:
-            return
-        from slmkit.models.grammar import CallGrammar, call_format
+    def _bound(self, sampling: Sampling) -> bool:
+        return sampling.constrained or sampling.tool_choice != "auto"
 
-        form = call_format(str(self.tokenizer.chat_template))
-        if form is None:
-            raise InputError(f"{self.ref}: constrained=True cannot be had, its form of calls is not known")
-        vocab_size = self.model.get_output_embeddings().weight.shape[0]
-        self.grammar = CallGrammar(self.tokenizer, vocab_size, self.ends, form)
+    def _offer(self, request: Request, sampling: Sampling) -> Any:
+        from slmkit.models.grammar import Offer
+
+        return Offer(request.tools, sampling.tool_choice, request.schema, sampling.constrained)
+
+    def _load_grammar(self, requests: Sequence[Request], sampling: Sampling) -> None:
+        """Build the maker of constraints at first use; InputError where calls have no known form."""
+        from slmkit.models.callformat import call_format
+        from slmkit.models.grammar import CallGrammar
+
+        template = str(self.tokenizer.chat_template)
+        form = call_format(template)
+        if form is None and sampling.tool_choice != "none" and any(request.tools for request in requests):
+            asked = "constrained=True" if sampling.constrained else f"tool_choice={sampling.tool_choice!r}"
+            raise InputError(f"{self.ref}: {asked} cannot be had, its form of calls is not known")
+        if self.grammar is None:
+            vocab_size = self.model.get_output_embeddings().weight.shape[0]
+            self.grammar = CallGrammar(self.tokenizer, vocab_size, self.ends, form, thinks="<think>" in template)
 
     def _text(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

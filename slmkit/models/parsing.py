@@ -1,8 +1,8 @@
 """From what a model wrote to content, reasoning and tool calls.
 
-Read are: calls behind a mark (`<|call|>`, Hermes and Qwen `<tool_call>`, Llama 3 `<|python_tag|>`, LFM2
-`<|tool_call_start|>`, Mistral `[TOOL_CALLS]`), a bare JSON object or list with name and arguments (or
-parameters), and Python call syntax, `[f(a=1)]`. What looks like a call and cannot be read is kept as
+Read are: calls behind a mark (`<|call|>`, also as `NAME<|call|>{...}`, Hermes and Qwen `<tool_call>`, Llama 3
+`<|python_tag|>`, LFM2 `<|tool_call_start|>`, Mistral `[TOOL_CALLS]`), a bare JSON object or list with name and
+arguments (or parameters), and Python call syntax, `[f(a=1)]`. What looks like a call and cannot be read is kept as
 malformed; what does not look like one stays content. Nothing here raises on any text.
 """
 
@@ -13,6 +13,7 @@ import json
 import re
 import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ _JSON_CALL = re.compile(r'"(?:name|function)"\s*:.*"(?:arguments|parameters)"\s*
 _PYTHON_CALLS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(")
 _PYTHON_CALL = re.compile(r"([A-Za-z_][\w.]*)\(")
 _SPACE = re.compile(r"\s*")
+_NAME = re.compile(r"(?<![^\n])[^\S\n]*(\w[\w.:/-]*)[^\S\n]*\Z")  # alone on the last line
 _LITERALS = {"true": True, "false": False, "null": None}
 _DECODER = json.JSONDecoder()
 
@@ -50,17 +52,19 @@ class Parsed:
     malformed: list[str] = field(default_factory=list)
 
 
-def parse(text: str, names: Collection[str] = ()) -> Parsed:
+def parse(text: str, names: Collection[str] = (), calls: bool = True) -> Parsed:
     """The parts of what a model wrote.
 
     `names` are the tools on offer: a bare `f(a=1)` is a call only when `f` is among them, since it could be
-    code.
+    code. Without `calls` only reasoning is told from content.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")
     reasoning, text = split_reasoning(text)
+    if not calls:
+        return Parsed(content=text.strip(), reasoning=reasoning)
     parsed = _unmarked(text, names)
     if not parsed.tool_calls and _START.search(text):  # a mark may also stand inside a string of a bare call
-        parsed = _marked(text)
+        parsed = _marked(text, names)
     parsed.reasoning = reasoning
     return parsed
 
@@ -74,17 +78,23 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return before.replace("<think>", "", 1).strip(), rest.lstrip() if closed else ""
 
 
-def _marked(text: str) -> Parsed:
+def _marked(text: str, names: Collection[str]) -> Parsed:
     """Calls behind marks; the text around them is content."""
     parsed, content, at = Parsed(), [], 0
     while start := _START.search(text, at):
-        content.append(text[at : start.start()])
-        body, at = _body(text, start.end(), MARKS[start.group()])
+        before, mark = text[at : start.start()], start.group()
+        body, at = _body(text, start.end(), MARKS[mark])
         calls = _read(body)
+        if mark == "<|call|>" and (named := _NAME.search(before)) and not (calls and named.group(1) not in names):
+            before, at = before[: named.start()], at - len(body)
+            body, at = _object(text, at)
+            calls, body = _named_call(named.group(1), body), body.rstrip()
+            mark = named.group(1) + mark
+        content.append(before)
         if calls:
             parsed.tool_calls += calls
         else:
-            parsed.malformed.append(start.group() + body)
+            parsed.malformed.append(mark + body)
     content.append(text[at:])
     parsed.content = "".join(content).strip()
     return parsed
@@ -102,6 +112,30 @@ def _body(text: str, at: int, end: str | None) -> tuple[str, int]:
     if closing >= 0:
         return text[at:closing], closing + len(end or "")
     return text[at:stop], stop
+
+
+def _object(text: str, at: int) -> tuple[str, int]:
+    """The JSON object at `at` with the rest of its last line, and where the text goes on; else up to a mark."""
+    following = _START.search(text, at)
+    stop = following.start() if following else len(text)
+    with suppress(*_UNREADABLE):
+        end = _members(text, _skip(text, at))[1]
+        following = _START.search(text, end)
+        stop = following.start() if following else len(text)
+        line = text.find("\n", end, stop)
+        return (text[at:line], line) if line >= 0 else (text[at:stop], stop)
+    if following and (named := _NAME.search(text, at, stop)):
+        stop = named.start()
+    return text[at:stop], stop
+
+
+def _named_call(name: str, body: str) -> list[ToolCall]:
+    """The call of a tool whose arguments are an object; none where they are not."""
+    with suppress(*_UNREADABLE):
+        body = body.strip()
+        if _members(body, 0)[1] == len(body):
+            return [ToolCall(name=name, arguments=body)]
+    return []
 
 
 def _unmarked(text: str, names: Collection[str]) -> Parsed:

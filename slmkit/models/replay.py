@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from slmkit.errors import InputError
-from slmkit.models.base import Model, Request, Sampling
+from slmkit.models.base import TOOL_CHOICES, Model, Request, Sampling
+from slmkit.models.messages import response_format
 from slmkit.records import Call, Reply
 
 
@@ -64,12 +65,15 @@ class ReplayModel(Model):
             self.calls.setdefault(_question(call.messages, call.tools, call.sampling), []).append(call)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        asked = _plain(sampling.record())
-        found = [self.calls.get(_question(request.messages, request.tools, asked), []) for request in requests]
+        asked = [_asked(request, sampling) for request in requests]
+        found = [
+            self.calls.get(_question(request.messages, request.tools, how), [])
+            for request, how in zip(requests, asked, strict=True)
+        ]
         if requests and not any(found):
             raise InputError(f"{self.ref}: none of the {len(requests)} requests is on file; record them first")
         for index, calls in enumerate(found):
-            same = [call for call in calls if call.sampling == asked]
+            same = [call for call in calls if call.sampling == asked[index]]
             if calls:
                 yield index, (same or calls)[-1].reply
             else:
@@ -129,7 +133,7 @@ class Recorded(Model):
             first_token_at=None if reply.ttft_s is None else started + timedelta(seconds=reply.ttft_s),
             model_requested=self.ref,
             model_served=reply.model,
-            sampling=_plain(sampling.record()),
+            sampling=_asked(request, sampling),
             messages=request.messages,
             tools=request.tools,
             reply=reply,
@@ -142,13 +146,21 @@ class Recorded(Model):
 
 
 def _question(messages: list[dict], tools: list[dict], sampling: dict[str, Any]) -> str:
-    """Key of what was asked: the conversation, and whether calls were constrained, but no other sampling."""
-    return Request(messages, tools).key("", Sampling(constrained=bool(sampling.get("constrained"))))
+    """Key of what was asked: the conversation, the form that the answer had to take, and no other sampling."""
+    choice = sampling.get("tool_choice")
+    form = Sampling(
+        constrained=bool(sampling.get("constrained")), tool_choice=choice if choice in TOOL_CHOICES else "auto"
+    )
+    wanted = (sampling.get("response_format") or {}).get("json_schema") or {}
+    return Request(messages, tools, wanted.get("schema")).key("", form)
 
 
-def _plain(sampling: dict[str, Any]) -> dict[str, Any]:
-    """Sampling as it reads back from JSON."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in sampling.items()}
+def _asked(request: Request, sampling: Sampling) -> dict[str, Any]:
+    """Sampling as it reads back from JSON, with the form of the answer where one was asked for."""
+    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in sampling.record().items()}
+    if request.schema is not None:
+        asked["response_format"] = response_format(request.schema, sampling.constrained)
+    return asked
 
 
 def _cut_torn_line(path: Path) -> None:

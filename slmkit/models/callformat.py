@@ -1,0 +1,57 @@
+"""How model families write tool calls, as far as a grammar can follow: a name, and arguments as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CallFormat:
+    """The literal text of a call: before its name, between name and arguments, after the arguments.
+
+    `start` is what tells a call from free text; without one, the reply begins with the call. Calls follow each
+    other with `between` (None: there is one at most), and `closes` ends the last. A `quoted` name is a JSON
+    string. In a `named` format the name comes first and the mark `after_name` says that it was one.
+    """
+
+    start: str
+    before_name: str = '{"name": '
+    after_name: str = ', "arguments": '
+    after: str = "}"
+    between: str | None = None
+    closes: str = ""
+    quoted: bool = True
+
+    @property
+    def named(self) -> bool:
+        return not self.start and not self.before_name
+
+    @property
+    def mark(self) -> str:
+        """The text without which there is no call; empty for a bare JSON object."""
+        return self.after_name if self.named else self.start
+
+
+FORMATS = {
+    "mini": CallFormat("<|call|>", between="<|call|>"),
+    "named": CallFormat("", "", "<|call|>", "", between="\n", quoted=False),
+    "hermes": CallFormat("<tool_call>", '\n{"name": ', after="}\n</tool_call>", between="\n<tool_call>"),
+    "llama": CallFormat("", after_name=', "parameters": '),
+    "json": CallFormat(""),
+}
+
+
+def call_format(template: str) -> CallFormat | None:
+    """The format that a chat template teaches; None for one that is not known here.
+
+    A template without tools gets them as text, with plain JSON as the form of a call (`messages.with_tools`).
+    """
+    if '~ "<|call|>" ~' in template:
+        return FORMATS["named"]
+    if '<|call|>{"name"' in template:
+        return FORMATS["mini"]
+    if '"name": function name, "parameters": ' in template:
+        return FORMATS["llama"]
+    if "<tool_call>" in template and "<function=" not in template and "<arg_key>" not in template:
+        return FORMATS["hermes"]
+    return None if "tools" in template else FORMATS["json"]
