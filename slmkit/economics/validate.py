@@ -10,8 +10,8 @@ import pandas as pd
 from slmkit.economics.architecture import Architecture, architecture, number_format
 from slmkit.economics.catalogue import GPU
 from slmkit.economics.catalogue import gpu as device
-from slmkit.economics.constants import record
-from slmkit.economics.roofline import predict
+from slmkit.economics.constants import fitted, record
+from slmkit.economics.validate_points import points
 from slmkit.economics.validate_rows import questions
 
 OUTSIDE = "outside the validated range"
@@ -29,18 +29,9 @@ def compare(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) ->
     able = asked["skip"] == ""
     known = asked[able]
     if len(known):
-        found = predict(
-            known["arch"],
-            known["gpu"],
-            **{name: known[name].to_numpy(float) for name in ("tp", "pp", "dp", "ep", "input_tokens", "output_tokens")},
-            concurrency=known["concurrency"].to_numpy(float),
-            precision=known["format"],
-            kv_precision=known["kv"],
-            engine=known["engine"].to_numpy(str),
-            constants=constants,
-        )
-        table.loc[able, "predicted"] = np.where(found["fits"], found["out_tok_s_total"], np.nan)
-        table.loc[known.index[~found["fits"]], "skip"] = "does not fit in memory"
+        rate = points(known.assign(n_gpus=rows.loc[known.index, "n_gpus"])).throughput(constants or fitted())
+        table.loc[able, "predicted"] = rate
+        table.loc[known.index[np.isnan(rate)], "skip"] = "does not fit in memory or its latency limit"
     table["ratio"] = table["predicted"] / table["out_tok_s_total"]
     table["band"] = [band(c) for c in table["concurrency"]]
     table["kind"] = ["" if arch is None else "moe" if arch.moe else "dense" for arch in table["arch"]]

@@ -17,13 +17,14 @@ REQUIRED = ("hardware", "n_gpus", "model", "weight_precision", "out_tok_s_total"
 OPTIONAL = ("engine", "kv_precision", "tp", "pp", "dp", "ep", "scenario", "concurrency", "input_len", "output_len")
 OPTIONAL += ("source_url", "family", "row_id")
 DEFAULT_TOKENS = (150.0, 300.0)  # input and output of a chat request, where a row states neither
-# Mean tokens of a benchmark's own data set, where the scenario names one (MLPerf inference v5.1).
-SCENARIO_TOKENS = {
-    "OpenOrca": (292.0, 294.0),
-    "CNN/DailyMail": (870.0, 128.0),
-    "long-context mix": (9428.0, 685.0),
-    "reasoning mix": (1000.0, 3880.0),
-    "mixed": (280.0, 145.0),
+# Traffic of MLPerf inference v5.1, where the scenario names one of its data sets.
+MLPERF = {
+    # data set: mean input and output tokens, (TTFT, TPOT) limits in seconds of the server and interactive scenarios
+    "OpenOrca": (292.0, 294.0, {"server": (2.0, 0.2), "interactive": (0.45, 0.04)}),
+    "CNN/DailyMail": (870.0, 128.0, {"server": (2.0, 0.1), "interactive": (0.5, 0.03)}),
+    "long-context mix": (9428.0, 685.0, {"server": (6.0, 0.175), "interactive": (4.5, 0.08)}),
+    "reasoning mix": (1000.0, 3880.0, {"server": (2.0, 0.08)}),
+    "mixed": (280.0, 145.0, {"server": (2.0, 0.2)}),
 }
 FAMILIES = {"tensorrt": "trtllm", "trt": "trtllm", "nim": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 FAMILIES |= {"llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlc": "llama.cpp"}
@@ -77,30 +78,56 @@ def engine_family(engine: object) -> str:
     return ENGINES[1]
 
 
-def layout(row: pd.Series, heads: int) -> tuple[float, float, float, float]:
-    """(tp, pp, dp, ep) of a row; dp is the number of ranks that attention is data parallel over.
+def layout(row: dict, heads: int) -> dict[str, float]:
+    """tp, pp, dp, ep of a row; NaN in tp where the row states no layout. dp: ranks that attention is data parallel over.
 
     Some tables write tp x ep, and as many GPUs, where tp GPUs hold ep groups of experts: the row's locator
     (`..._tp8_ep8_...`) then states tp. A tp that doesn't divide the heads can't be one: attention is data parallel.
     """
-    gpus = max(row["n_gpus"], 1)
-    pp = max(row["pp"], 1) if row["pp"] == row["pp"] else 1
-    tp = row["tp"] if row["tp"] == row["tp"] and row["tp"] > 0 else gpus / pp
-    ep = row["ep"] if row["ep"] == row["ep"] and row["ep"] > 0 else 1
-    dp = row["dp"] if row["dp"] == row["dp"] and row["dp"] > 0 else 1
+    stated = {name: row[name] if row[name] and row[name] > 0 else np.nan for name in ("tp", "pp", "dp", "ep")}
+    tp, ep = stated["tp"], np.nan_to_num(stated["ep"], nan=1.0)
     located = re.search(r"_tp(\d+)(?:_0)?_ep(\d+|none)", str(row["source_url"]))
     if located:
         tp = float(located[1])
     elif ep > 1 and tp > 8 and tp % ep == 0:
         tp /= ep
-    if dp > 1 or heads % tp:
-        dp = tp
-    return tp, pp, dp, min(ep, tp) if dp == 1 else tp
+    parallel = stated["dp"] > 1 or (tp > 0 and heads % tp > 0)
+    return {
+        "tp": tp,
+        "pp": np.nan_to_num(stated["pp"], nan=1.0),
+        "dp": tp if parallel else 1.0,
+        "ep": tp if parallel else min(ep, tp) if tp > 0 else ep,
+    }
+
+
+def scenario(row: dict) -> dict[str, object]:
+    """Lengths, what was measured and the limits of a row's scenario.
+
+    `decode_only`: single-stream tools report tokens/s of generation without the prompt. `tpot_limit_s`,
+    `ttft_limit_s`: limits that the run had to hold (MLPerf inference v5.1 rules, server and interactive).
+    """
+    text = str(row["scenario"])
+    mean, limits = DEFAULT_TOKENS, {}
+    for name, (n_in, n_out, bounds) in MLPERF.items():
+        if f"({name})" in text:
+            mean, limits = (n_in, n_out), bounds
+    bound = next((limits[kind] for kind in limits if f"_{kind} " in text), (np.nan, np.nan))
+    n_in, n_out = row["input_len"], row["output_len"]
+    alone = text.startswith("single_stream")
+    return {
+        "input_tokens": mean[0] if n_in != n_in else max(n_in, 1),
+        "output_tokens": mean[1] if n_out != n_out else max(n_out, 1),
+        "default_input": n_in != n_in,
+        "decode_only": alone,
+        "ttft_limit_s": bound[0],
+        "tpot_limit_s": bound[1],
+        "concurrency": 1.0 if alone and not row["concurrency"] > 0 else row["concurrency"],
+    }
 
 
 def questions(table: pd.DataFrame) -> pd.DataFrame:
-    """What the model is asked about each row, in columns `arch, gpu, engine, format, kv, tp, pp, dp, ep, input_tokens,
-    output_tokens, concurrency, default_input` and `skip`: why a row can't be predicted, else empty.
+    """What the model is asked about each row: `arch, gpu, engine, format, kv`, the columns of `layout` and `scenario`,
+    and `skip`: why the row can't be predicted, else empty.
     """
     asked = []
     for row in table.to_dict("records"):
@@ -111,16 +138,12 @@ def questions(table: pd.DataFrame) -> pd.DataFrame:
         card = find(str(row["hardware"]))
         if card is None:
             skip = skip or "unknown hardware"
-        elif len(re.findall(r"\bMI\d{3}X|\b[HB]\d00\b", str(row["hardware"]))) > 1:
+        elif len(set(re.findall(r"MI\d{3}X|[HB][12]00", str(row["hardware"])))) > 1:
             skip = skip or "mixed hardware"
         try:
             weights = number_format(str(row["weight_precision"]))
         except InputError:
             weights, skip = "bf16", skip or "unknown precision"
-        mean = next((pair for name, pair in SCENARIO_TOKENS.items() if f"({name})" in str(row["scenario"])), None)
-        mean = mean or DEFAULT_TOKENS
-        n_in, n_out = row["input_len"], row["output_len"]
-        tp, pp, dp, ep = layout(row, arch.heads if arch else 1)
         asked.append(
             {
                 "arch": arch,
@@ -128,11 +151,8 @@ def questions(table: pd.DataFrame) -> pd.DataFrame:
                 "engine": engine_family(row["engine"]),
                 "format": weights,
                 "kv": row["kv_precision"] if isinstance(row["kv_precision"], str) else None,
-                **dict(tp=tp, pp=pp, dp=dp, ep=ep),
-                "input_tokens": mean[0] if n_in != n_in else max(n_in, 1),
-                "output_tokens": mean[1] if n_out != n_out else max(n_out, 1),
-                "concurrency": row["concurrency"],
-                "default_input": n_in != n_in,
+                **layout(row, arch.heads if arch else 1),
+                **scenario(row),
                 "skip": skip,
             }
         )

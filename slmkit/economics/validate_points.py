@@ -1,0 +1,65 @@
+"""Measured rows as arrays for the model: every layout and batch that a row leaves open, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from slmkit.economics.catalogue import gpu
+from slmkit.economics.roofline import MAX_BATCH, engine_overheads, evaluate, layout
+from slmkit.economics.roofline_shapes import shapes
+
+GRID = np.round(2 ** np.arange(0, np.log2(MAX_BATCH) + 0.1, 0.5))  # batches tried under a latency limit
+
+
+@dataclass
+class Points:
+    """Configurations to evaluate, `row` telling which measured row each belongs to."""
+
+    shape: SimpleNamespace
+    table: pd.DataFrame
+    n_rows: int
+
+    def throughput(self, constants: Mapping[str, float]) -> np.ndarray:
+        """Output tokens/s of each row: that of its best point which fits and holds the limits; NaN when none does."""
+        t = self.table
+        s = engine_overheads(self.shape, constants, t["engine"].to_numpy())
+        found = evaluate(
+            s, constants, t["input_tokens"].to_numpy(), t["output_tokens"].to_numpy(), t["concurrency"].to_numpy()
+        )
+        rate = np.where(t["decode_only"], found["batch"] / found["decode_step_s"], found["out_tok_s_total"])
+        good = found["fits"]
+        good &= ~(found["tpot_s"] > t["tpot_limit_s"].to_numpy()) & ~(found["ttft_s"] > t["ttft_limit_s"].to_numpy())
+        best = np.full(self.n_rows, -1.0)
+        np.maximum.at(best, t["row"].to_numpy(), np.where(good, rate * t["replicas"].to_numpy(), -1.0))
+        return np.where(best > 0, best, np.nan)
+
+
+def open_layouts(row: dict) -> list[dict[str, float]]:
+    """Layouts of a row that states none: replicas of 1, 2, 4, 8 GPUs, with attention data parallelism for MoE."""
+    if row["tp"] > 0:
+        stated = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
+        return [stated | {"replicas": 1.0}]
+    n, arch = row["n_gpus"], row["arch"]
+    sizes = [size for size in (1, 2, 4, 8) if size <= min(n, gpu(row["gpu"]).fabric_gpus) and arch.heads % size == 0]
+    found = [{"tp": size, "pp": 1.0, "dp": 1.0, "ep": 1.0, "replicas": n // size} for size in sizes]
+    if arch.moe:
+        found += [{"tp": size, "pp": 1.0, "dp": size, "ep": size, "replicas": n // size} for size in sizes if size > 1]
+    return found
+
+
+def points(asked: pd.DataFrame) -> Points:
+    """All points of the rows of `validate_rows.questions` (with `n_gpus`) that can be predicted, in their order."""
+    found = []
+    for at, row in enumerate(asked.to_dict("records")):
+        limited = row["tpot_limit_s"] == row["tpot_limit_s"]
+        for option in open_layouts(row):
+            for batch in GRID if limited else [row["concurrency"]]:
+                found.append({**row, **option, "concurrency": batch, "row": at})
+    table = pd.DataFrame(found)
+    shape = shapes(table["arch"], table["gpu"], table["format"], table["kv"])
+    return Points(layout(shape, *(table[name].to_numpy(float) for name in ("tp", "pp", "dp", "ep"))), table, len(asked))
