@@ -170,7 +170,7 @@ def test_a_model_keeps_to_choice_and_schema(tmp_path: Path) -> None:
     assert len(ended) > 5
     for request, reply in ended:
         assert reply.tool_calls and not reply.malformed and not reply.content
-        assert {call.name for call in reply.tool_calls} <= request.names()
+        assert {call.name for call in reply.tool_calls} <= set(request.schemas())
     assert not any(reply.tool_calls or reply.malformed for reply in model.chat_many(asked, tool_choice="none", **how))
     answers = model.chat_many([Request(SAY, schema=ANSWER)] * 6, constrained=True, **how)
     assert sum(reply.finish_reason == "stop" for reply in answers) > 3

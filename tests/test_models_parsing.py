@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,25 @@ def calls(parsed: Parsed) -> list[tuple[str, dict | None]]:
         f"<|python_tag|>{F}; {G}",
         f"[TOOL_CALLS][{F}, {G}]",
         "<|tool_call_start|>[f(a=1), g()]<|tool_call_end|>",
+        '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}',
+        '[TOOL_CALLS]f[CALL_ID]Ab12[ARGS]{"a": 1}[TOOL_CALLS]g[CALL_ID]c[ARGS]{}',
+        f"[TOOL_CALLS] [{F}, {G}][/TOOL_CALLS]",
+        f'<|tool_call|>[{{"type": "function", "function": {F}}}, {G}]<|/tool_call|>',
+        f"<tool_call>[{F},{G}]",
+        f'{{"thought": "", "tool_calls": [{F}, {G}]}}',  # xLAM 1
+        "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"
+        "<tool_call><function=g></function></tool_call>",
+        "<function=f>\n<parameter=a>1</parameter></function>\n<function=g>\n</function>",
+        '<function=f>{"a": 1}</function><function=g>{}</function>',
+        "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>\n<tool_call>g\n</tool_call>",
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{"a": 1}\n```<｜tool▁call▁end｜>'
+        "\n<｜tool▁call▁begin｜>g<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        '<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"a": 1}'
+        "<|tool_call_end|><|tool_call_begin|>functions.g:1<|tool_call_argument_begin|>{}<|tool_call_end|>",
+        "<|tool_call>call:f{a:1}<tool_call|><|tool_call>call:g{}<tool_call|>",
+        '<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
+        "<|start|>assistant<|channel|>commentary to=functions.g<|message|>{}",
+        "f(a=1)\ng()",
         f"{F}\n{G}",
         f" [{F},{G}] ",
         f"```json\n[{F}, {G}]\n```",
@@ -39,7 +59,7 @@ def calls(parsed: Parsed) -> list[tuple[str, dict | None]]:
     ],
 )
 def test_every_form_of_two_calls(text: str) -> None:
-    parsed = parse(text)
+    parsed = parse(text, names={"f": {}, "g": {}})
     assert calls(parsed) == [("f", {"a": 1}), ("g", {})]
     assert (parsed.content, parsed.malformed) == ("", [])
 
@@ -55,6 +75,26 @@ def test_python_values() -> None:
     assert parse(text).malformed == [text]
     text = "[a.b(x=-1.5, y=[True, false], z={'k': None}, s='it\\'s')]"
     assert calls(parse(text)) == [("a.b", {"x": -1.5, "y": [True, False], "z": {"k": None}, "s": "it's"})]
+
+
+def test_names_and_keys_that_python_would_not_take() -> None:
+    assert calls(parse("[get-time(from='x', user-id=3, in=[1])]")) == [
+        ("get-time", {"from": "x", "user-id": 3, "in": [1]})
+    ]
+    assert calls(parse("[f(text='a\nb = c(d)')]")) == [("f", {"text": "a\nb = c(d)"})]
+
+
+def test_a_schema_says_what_is_a_string() -> None:
+    text = "<tool_call><function=f><parameter=a>1</parameter><parameter=b>007</parameter></function></tool_call>"
+    assert calls(parse(text, {"f": {"properties": {"a": {"type": "string"}}}})) == [("f", {"a": "1", "b": "007"})]
+    assert calls(parse(text)) == [("f", {"a": 1, "b": "007"})]
+
+
+def test_a_channel_that_calls_wrongly_is_kept() -> None:
+    parsed = parse(
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant to=functions.f<|channel|>commentary json<|message|>{"
+    )
+    assert parsed.reasoning == "hm" and len(parsed.malformed) == 1 and "functions.f" in parsed.malformed[0]
 
 
 def test_text_around_calls_is_content() -> None:
@@ -74,6 +114,10 @@ def test_a_mark_inside_a_string_is_no_mark() -> None:
         ("<think>\nhm\n</think>\n\nyes", "hm", "yes"),
         ("hm</think>yes", "hm", "yes"),  # the template wrote the start
         ("<think>hm", "hm", ""),
+        ("[THINK]hm[/THINK]yes", "hm", "yes"),
+        ("<|channel>thought\nhm\n<channel|>yes", "hm", "yes"),
+        ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>yes", "hm", "yes"),
+        (" to=self<|message|>hm<|eom|><|start|>assistant to=user<|message|>yes<|eot|>", "hm", "yes"),
         ("<think></think>yes", "", "yes"),
         ("a tag <think> is not a block</think>", "", "a tag <think> is not a block</think>"),
         ("no thought", "", "no thought"),
@@ -183,6 +227,25 @@ def test_hostile_text_is_read_without_harm(text: str) -> None:
 
 MARKUP = [*MARKS, *filter(None, MARKS.values()), "<think>", "</think>", "```json\n", "\n```", F, G]
 SCRAPS = [
+    "g<|call|>{",
+    "[ARGS]",
+    "[CALL_ID]a",
+    "<function=f>",
+    "<parameter=a>",
+    "</parameter>",
+    "</function>",
+    '<invoke name="f">',
+    "</invoke>",
+    "<arg_key>a</arg_key>",
+    "<arg_value>1</arg_value>",
+    "<｜tool▁sep｜>f\n```json",
+    "call:f{a:",
+    '<|"|>',
+    "<|channel|>commentary to=functions.f",
+    "<|message|>",
+    "<|start|>assistant",
+    "<|end|>",
+    " to=self",
     "f(a=1)",
     "f(",
     ")",
@@ -199,14 +262,29 @@ PIECES = st.sampled_from([*MARKUP, *SCRAPS])
 TEXT = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=12).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
-@given(TEXT)
-def test_nothing_raises(text: str) -> None:
-    parsed = parse(text, names={"f"})
-    for call in parsed.tool_calls:
-        call.model_dump_json()
-        assert call.name
-    json.dumps(parsed.malformed)
+@pytest.mark.parametrize("examples", [400, pytest.param(20_000, marks=pytest.mark.full)])
+def test_nothing_raises(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        TEXT, st.sampled_from([(), {"f"}, {"f": {"properties": {"a": {"type": "string"}}}}, {"f": {"properties": [1]}}])
+    )
+    def check(text: str, names: object) -> None:
+        parsed = parse(text, names)
+        for call in parsed.tool_calls:
+            call.model_dump_json()
+            assert call.name
+        json.dumps(parsed.malformed)
+        assert parse(text, names, calls=False).tool_calls == []
+
+    check()
+
+
+def test_hostile_text_is_read_in_no_time() -> None:
+    started = time.process_time()
+    for piece in [*MARKUP, *SCRAPS]:
+        for start in ("", *MARKS):
+            parse(start + piece * 500, names={"f"})
+    assert time.process_time() - started < 20  # a fraction of it where nothing grows with the square
 
 
 JSON = st.recursive(

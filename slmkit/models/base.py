@@ -72,9 +72,10 @@ class Request:
     tools: list[dict[str, Any]] = field(default_factory=list)
     schema: dict[str, Any] | None = None
 
-    def names(self) -> set[str]:
-        """Names of the tools on offer."""
-        return {tool.get("function", tool).get("name", "") for tool in self.tools}
+    def schemas(self) -> dict[str, dict]:
+        """The JSON Schema of the parameters of each tool on offer, by its name."""
+        functions = [tool.get("function", tool) for tool in self.tools]
+        return {function.get("name", ""): function.get("parameters") or {} for function in functions}
 
     def may_call(self, sampling: Sampling) -> bool:
         """Whether calls are to be looked for in the answer: an object that was asked for may look like one."""

@@ -107,6 +107,21 @@ def fingerprint(reference: Reference) -> str:
     return "+".join(parts)
 
 
+def context_tokens(config: Any, tokenizer: Any) -> int:
+    """Tokens that fit the model, prompt and reply together."""
+    known = [getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
+    return min((size for size in known if size), default=2**31)
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends a reply."""
+    ends: set[int] = set()
+    for owner in (model.generation_config, model.config, tokenizer):
+        token = getattr(owner, "eos_token_id", None)
+        ends |= {token} if isinstance(token, int) else set(token or ())
+    return frozenset(ends)
+
+
 def _folder_hash(folder: Path) -> str:
     """Hash of the files that decide the answers; size and time stand for the content of a large one."""
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from slmkit.errors import InputError
 from slmkit.models import hub, loading
 from slmkit.models.base import Model, Request, Sampling
 from slmkit.models.decoding import Generated, Prompt, batches, generate
-from slmkit.models.messages import for_template, with_schema, with_tools, without_system
+from slmkit.models.messages import for_template, variants, with_schema, with_tools
 from slmkit.models.parsing import parse
 from slmkit.models.reference import Reference
 from slmkit.records import Reply, Usage
@@ -48,8 +48,8 @@ class LocalModel(Model):
         self.notes = {}
         settings = [str(model.dtype).removeprefix("torch."), *([str(self.template)] if self.template else [])]
         self.fingerprint = " ".join([fingerprint or ref, *settings])
-        self.context = _context(model.config, tokenizer)
-        self.ends = _ends(model, tokenizer)
+        self.context = loading.context_tokens(model.config, tokenizer)
+        self.ends = loading.end_tokens(model, tokenizer)
         small = model.num_parameters() < SMALL_PARAMETERS
         self.batch_tokens = max(BATCH_TOKENS.get(model.device.type, 4_096), BATCH_TOKENS_SMALL * small)
         self.max_rows = MAX_ROWS.get(model.device.type, 64)
@@ -100,18 +100,15 @@ class LocalModel(Model):
         told, offered = for_template(messages), tools or None
         if offered and "tools" not in str(self.tokenizer.chat_template):
             told, offered = with_tools(told, offered), None
-        told = with_schema(told, schema)
-        try:
-            return self._render(told, offered)
-        except Exception:
-            if without_system(told) is told:
-                raise
-            return self._render(without_system(told), offered)
-
-    def _render(self, messages: list[dict], tools: list[dict] | None) -> str:
-        return self.tokenizer.apply_chat_template(
-            messages, tools=tools, add_generation_prompt=True, tokenize=False, **self.template
-        )
+        errors = []
+        for variant in variants(with_schema(told, schema)):
+            try:
+                return self.tokenizer.apply_chat_template(
+                    variant, tools=offered, add_generation_prompt=True, tokenize=False, **self.template
+                )
+            except Exception as error:  # a template raises what it likes
+                errors.append(error)
+        raise errors[0]
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt | Reply:
         """The prompt in tokens, or the failed reply where there can be none."""
@@ -119,7 +116,7 @@ class LocalModel(Model):
             return Reply(model=self.ref, error=misfit)
         try:
             text = self.render(request.messages, request.tools, request.schema)
-        except Exception as error:  # a template raises what it likes, for a role or an order of turns it refuses
+        except Exception as error:  # for a role or an order of turns that the template refuses
             return Reply(model=self.ref, error=f"chat template: {loading._one_line(error)}")
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         if len(ids) >= self.context:
@@ -178,7 +175,7 @@ class LocalModel(Model):
         text = ("<think>" if thinks else "") + self._text(ids)
         for stop in sampling.stop:
             text = text.partition(stop)[0]
-        parsed = parse(text, request.names(), calls=request.may_call(sampling))
+        parsed = parse(text, request.schemas(), calls=request.may_call(sampling))
         reasoning = len(self.tokenizer.encode(parsed.reasoning, add_special_tokens=False)) if parsed.reasoning else 0
         called = bool(parsed.tool_calls) and output.finish_reason == "stop"
         return Reply(
@@ -233,18 +230,3 @@ class LocalModel(Model):
 
     def _pad(self) -> int:
         return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.ends, default=0)
-
-
-def _context(config: Any, tokenizer: Any) -> int:
-    """Tokens that fit the model, prompt and reply together."""
-    known = [getattr(config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
-    return min((size for size in known if size), default=2**31)
-
-
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every token that ends a reply."""
-    ends: set[int] = set()
-    for owner in (model.generation_config, model.config, tokenizer):
-        token = getattr(owner, "eos_token_id", None)
-        ends |= {token} if isinstance(token, int) else set(token or ())
-    return frozenset(ends)

@@ -41,6 +41,12 @@ def response_format(schema: dict, strict: bool) -> dict:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": strict}}
 
 
+def variants(messages: list[dict]) -> list[list[dict]]:
+    """Messages as they are, and as templates may want them that refuse these: arguments as text, no system turn."""
+    kinds = [messages, for_api(messages)] if any(message.get("tool_calls") for message in messages) else [messages]
+    return kinds + [bare for some in kinds if (bare := without_system(some)) is not some]
+
+
 def without_system(messages: list[dict]) -> list[dict]:
     """Messages with the system message put before the first user's, for a chat template that refuses one."""
     if len(messages) < 2 or messages[0]["role"] != "system" or messages[1]["role"] != "user":

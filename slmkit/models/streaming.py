@@ -70,7 +70,7 @@ class Answer:
 
     def reply(self, ref: str, request: Request, sampling: Sampling) -> Reply:
         """The answer as a reply; calls that a server left in the text are read from there."""
-        parsed = parse("".join(self.content), request.names(), calls=request.may_call(sampling))
+        parsed = parse("".join(self.content), request.schemas(), calls=request.may_call(sampling))
         calls = [
             ToolCall(name=_text(call["name"]), arguments=_text(call["arguments"]) or "{}", id=_text(call["id"]))
             for call in self.calls
