@@ -76,7 +76,7 @@ class Architecture:
 
     @property
     def attention_params(self) -> int:
-        """Weights of the attention of one layer. GQA: h d (2 q + 2 g). MLA: down and up projections of q and kv, and o."""
+        """Weights of one layer's attention. GQA: h d (2 q + 2 g). MLA: down and up projections of q and kv, and o."""
         h, q = self.hidden, self.heads
         if self.attention != "mla":
             return h * self.head_dim * (2 * q + 2 * self.kv_heads)

@@ -27,6 +27,7 @@ class GPU:
     fabric: str = "none"  # nvlink, infinity, pcie, ethernet, none
     fabric_gpus: int = 1  # devices that the fabric joins
     kind: str = "datacenter"  # or consumer, server-cpu, edge, phone
+    host: str = "x86"  # processor beside it: x86, or arm, whose single thread is slower
     source: str = ""
     as_of: str = ""
 
@@ -41,7 +42,7 @@ def devices() -> dict[str, GPU]:
     found = {}
     for row in read("gpus.csv").astype(object).where(lambda table: table.notna(), None).to_dict("records"):
         peaks = {name: float(row[f"{name}_flop_s"]) for name in FORMATS if row[f"{name}_flop_s"]}
-        same = {name: row[name] for name in ("name", "vendor", "fabric", "kind", "source", "as_of")}
+        same = {name: row[name] for name in ("name", "vendor", "fabric", "kind", "host", "source", "as_of")}
         found[row["name"]] = GPU(
             **{key: value or "" for key, value in same.items()},
             memory_bytes=float(row["memory_bytes"]),

@@ -1,23 +1,87 @@
-"""The physical constants of the throughput model, as fitted on the committed rows (`fit.py`)."""
+"""The physical constants of the throughput model: what each means, its bounds, and the values fitted (`fit.py`)."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from slmkit.config import resource
 
 FILE = "data/economics/constants.json"
 
 
+class Constant(NamedTuple):
+    """A guess from first principles, the range that a fit may use, and what the constant is."""
+
+    guess: float
+    low: float
+    high: float
+    meaning: str
+
+
+CONSTANTS = {
+    "mfu_16": Constant(0.75, 0.4, 0.95, "share of peak FLOP/s that large products reach, 16-bit units"),
+    "mfu_8": Constant(0.62, 0.3, 0.95, "the same, 8-bit units"),
+    "mfu_4": Constant(0.5, 0.2, 0.9, "the same, 4-bit units"),
+    "expert_mfu": Constant(0.75, 0.2, 1.0, "of that, the share that grouped products of experts reach"),
+    "mfu_attention": Constant(0.5, 0.1, 0.8, "share of peak 16-bit FLOP/s of attention over a prompt"),
+    "mfu_decode_attention": Constant(0.2, 0.05, 0.8, "the same, one query token a sequence"),
+    "mbu_weights": Constant(0.82, 0.5, 0.95, "share of bandwidth when weights are read"),
+    "mbu_cache": Constant(0.8, 0.4, 0.95, "share of bandwidth when cache and activations are read"),
+    "mbu_experts": Constant(0.8, 0.3, 0.95, "share of bandwidth when touched experts are read"),
+    "sharpness": Constant(
+        1.5, 1.2, 8.0, "exponent of the smooth maximum of arithmetic and traffic; large is a maximum"
+    ),
+    "rows_half": Constant(20.0, 1.0, 200.0, "rows by which a product is padded (tiles, waves)"),
+    "expert_rows_half": Constant(10.0, 1.0, 128.0, "rows by which the product of each touched expert is padded"),
+    "expert_skew": Constant(0.05, 0.01, 1.0, "excess load of the fullest expert rank, per ln(ranks)"),
+    "prefill_imbalance": Constant(0.5, 0.0, 1.0, "share of a prompt's work that data-parallel ranks wait for"),
+    "passes": Constant(8.0, 2.0, 60.0, "times that a layer streams its activations through memory"),
+    "expert_passes": Constant(5.0, 2.0, 60.0, "times that a MoE layer streams the tokens of experts"),
+    "link_share_switched": Constant(0.5, 0.1, 0.95, "share of link bandwidth in collectives, switched fabric (NVLink)"),
+    "link_share_other": Constant(0.5, 0.1, 0.95, "the same, PCIe and meshes"),
+    "allreduce_s_switched": Constant(5e-6, 1e-6, 3e-5, "s, latency of an all-reduce of two GPUs, switched fabric"),
+    "allreduce_s_other": Constant(2e-5, 1e-6, 1.5e-4, "s, the same, PCIe and meshes"),
+    "hop_share": Constant(0.4, 0.02, 1.5, "added latency for each doubling of the GPUs of an all-reduce"),
+    "alltoall_s": Constant(1e-5, 1e-6, 1e-4, "s, latency of an exchange with experts on other GPUs"),
+    "layer_s": Constant(3e-5, 5e-6, 2e-4, "s a layer: launches and small kernels of a decode step"),
+    "mla_s": Constant(1e-5, 1e-6, 2e-4, "s a layer, more with latent attention"),
+    "router_s": Constant(1e-5, 1e-6, 2e-4, "s a MoE layer, more for routing and permutation"),
+    "prefill_layer_s": Constant(
+        1e-4, 1e-6, 1e-3, "s a layer, more for a step with prompts, outside the captured graph"
+    ),
+    "host_sharpness": Constant(2.0, 1.5, 8.0, "exponent of the smooth maximum of device and host time"),
+    "host_arm": Constant(1.8, 1.0, 3.0, "host time with an Arm processor over that with x86"),
+    "chunk_tokens": Constant(16384.0, 2048.0, 32768.0, "prompt tokens that a step takes in at most, a rank"),
+    "memory_share": Constant(0.91, 0.8, 0.96, "share of memory that the engine may use"),
+    "workspace_bytes": Constant(1.5e9, 5e8, 6e9, "bytes a GPU for activations and captured graphs"),
+    "reserve": Constant(0.95, 0.5, 1.0, "share of the output for which cache is reserved when a request starts"),
+    "step_s_trtllm": Constant(2e-4, 2e-5, 1e-2, "s a step of the host that nothing overlaps: TensorRT-LLM"),
+    "step_s_vllm": Constant(7e-4, 2e-5, 1e-2, "the same: vLLM"),
+    "step_s_sglang": Constant(1e-3, 2e-5, 1e-2, "the same: SGLang"),
+    "step_s_llama.cpp": Constant(3e-4, 2e-5, 1e-2, "the same: llama.cpp and its kin"),
+    "sequence_s_trtllm": Constant(
+        1e-5, 1e-6, 1.5e-4, "s of the host a sequence and step, beside the GPU: TensorRT-LLM"
+    ),
+    "sequence_s_vllm": Constant(2.5e-5, 1e-6, 1.5e-4, "the same: vLLM"),
+    "sequence_s_sglang": Constant(1.5e-5, 1e-6, 1.5e-4, "the same: SGLang"),
+    "sequence_s_llama.cpp": Constant(1e-5, 1e-6, 1.5e-4, "the same: llama.cpp and its kin"),
+    "request_s_trtllm": Constant(1e-3, 5e-5, 2e-2, "s of the host a new request: TensorRT-LLM"),
+    "request_s_vllm": Constant(4e-3, 5e-5, 2e-2, "the same: vLLM"),
+    "request_s_sglang": Constant(2e-3, 5e-5, 2e-2, "the same: SGLang"),
+    "request_s_llama.cpp": Constant(1e-3, 5e-5, 2e-2, "the same: llama.cpp and its kin"),
+}
+
+
 @cache
 def record() -> dict:
-    """The committed record: `constants`, `fitted_on` (date), `rows_sha256`, `n_rows` and held-out errors."""
+    """The committed record of the fit: `constants`, `fitted_on`, `rows_sha256`, `n_rows`, `held_out`, `regimes`."""
     return json.loads(resource(FILE).read_text(encoding="utf-8"))
 
 
 @cache
 def fitted() -> MappingProxyType[str, float]:
-    """The constants by name; `roofline_steps.py` says what each means and its unit."""
+    """The fitted constants by name, in the units that `CONSTANTS` states."""
     return MappingProxyType(record()["constants"])

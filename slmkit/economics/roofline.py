@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from slmkit.economics.constants import fitted
-from slmkit.economics.roofline_shapes import ENGINES, shapes
-from slmkit.economics.roofline_steps import decode_step, prefill
+from slmkit.economics.throughput.shapes import ENGINES, shapes
+from slmkit.economics.throughput.steps import step
 
-MAX_BATCH = 2048  # sequences that an engine schedules at once, whatever the memory
+MAX_BATCH = 4096  # sequences that one scheduler takes at once, whatever the memory
 
 
 def layout(s: SimpleNamespace, tp, pp, dp, ep) -> SimpleNamespace:
@@ -25,28 +25,30 @@ def layout(s: SimpleNamespace, tp, pp, dp, ep) -> SimpleNamespace:
 
 
 def engine_overheads(s: SimpleNamespace, c: Mapping[str, float], engine: object) -> SimpleNamespace:
-    """Adds the host's costs by engine family, in seconds: a step, a sequence in a step, a new request."""
+    """Adds what the host costs by engine family, in seconds: a step, a sequence in a step, a new request; and whether
+    prompts join decode steps (`fused`) or run in steps of their own. An Arm host is slower by `host_arm`.
+    """
     names = np.asarray(engine)
+    slow = np.where(s.arm > 0, c["host_arm"], 1.0)
     for field in ("step_s", "sequence_s", "request_s"):
         default = c[f"{field}_vllm"]
         choices = [np.full(names.shape, c.get(f"{field}_{name}", default)) for name in ENGINES]
-        setattr(s, field, np.select([names == name for name in ENGINES], choices, default))
+        setattr(s, field, np.select([names == name for name in ENGINES], choices, default) * slow)
+    s.fused = names != "sglang"
     return s
 
 
-def memory_limit(
-    s: SimpleNamespace, c: Mapping[str, float], input_tokens, output_tokens
-) -> tuple[np.ndarray, np.ndarray]:
+def memory_limit(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out) -> tuple[np.ndarray, np.ndarray]:
     """Sequences that the cache holds, and bytes missing for one: (M n cap - weights - n workspace) / (c R).
 
     R = input + `reserve` x output: 1 where a scheduler reserves the whole request, 0.5 where the cache grows.
     """
-    attention = s.mixing_bytes * (s.dp - 1)  # every data-parallel rank holds all attention weights
-    room = s.memory * s.n_gpus * c["memory_share"] - s.weight_bytes - attention - s.n_gpus * c["workspace_bytes"]
-    tokens = input_tokens + c["reserve"] * output_tokens
-    kept = s.full_layers * tokens + s.window_layers * np.minimum(tokens, s.window)
-    copies = s.attention_tp / np.minimum(s.attention_tp, s.kv_shards)
-    request = kept * s.kv_layer_bytes * copies
+    copies = (s.dp - 1) * (
+        s.mixing_bytes + s.dense_params * s.rest_bytes + 4 * s.head_params
+    )  # data-parallel ranks hold all
+    room = s.memory * s.n_gpus * c["memory_share"] - s.weight_bytes - copies - s.n_gpus * c["workspace_bytes"]
+    kept = s.full_layers * (tokens := n_in + c["reserve"] * n_out) + s.window_layers * np.minimum(tokens, s.window)
+    request = kept * s.kv_layer_bytes * s.attention_tp / np.minimum(s.attention_tp, s.kv_shards)
     return np.maximum(room, 0) / request, np.maximum(request - room, 0)
 
 
@@ -81,28 +83,37 @@ def evaluate(
     offered = np.nan if concurrency is None else np.asarray(concurrency, float)
     offered = np.where(np.isnan(offered), MAX_BATCH, offered)
     slots, short = memory_limit(s, c, n_in, n_out)
-    batch = np.maximum(np.minimum(np.minimum(slots, offered), MAX_BATCH), 1)
-    t_pre, f_pre, b_pre = prefill(s, c, n_in)
-    t_dec, f_dec, b_dec = decode_step(s, c, batch, n_in + n_out / 2)
-    t_pre_stage = t_pre / s.pp
-    cycle = n_out * t_dec + batch * t_pre_stage
+    batch = np.maximum(np.minimum(np.minimum(slots, offered), MAX_BATCH * s.dp), 1)
+    context = n_in + n_out / 2
+    # Prompts arrive as requests end, batch / n_out a step: one at a time, or several in a step, in chunks at most.
+    prompts = np.minimum(
+        np.maximum(batch / n_out, 1.0), np.maximum(c["chunk_tokens"] / n_in * s.dp, batch / n_out / 64)
+    )
+    takes = batch / prompts  # steps a cycle that take in prompts
+    plain = step(s, c, batch, context)
+    mixed = step(s, c, batch, context, prompts, n_in)
+    alone = step(s, c, np.zeros_like(batch), context, prompts, n_in)
+    joint = np.maximum(n_out - takes, 0) * plain.seconds + takes * mixed.seconds
+    cycle = np.where(s.fused, joint, n_out * plain.seconds + takes * alone.seconds)
+    single = step(s, c, np.zeros_like(batch), context, np.ones_like(batch), n_in)
+    t_pre, t_dec = single.seconds, plain.seconds
     out = batch * n_out / cycle
     queue = np.maximum(offered - batch, 0) / batch * cycle
-    flops = n_out * f_dec * s.pp + batch * f_pre
-    traffic = n_out * b_dec + batch * b_pre
+    flops = (n_out * plain.flops + takes * alone.flops) / cycle
+    traffic = (n_out * plain.traffic + takes * alone.traffic) / cycle
     zero = np.zeros_like(cycle)
     return {
         "out_tok_s_total": out,
         "out_tok_s_per_gpu": out / s.n_gpus,
         "in_tok_s_total": batch * n_in / cycle,
-        "tpot_s": t_dec + batch * t_pre_stage / n_out,
+        "tpot_s": cycle / n_out,
         "ttft_s": t_pre + t_dec + np.where(offered < MAX_BATCH, queue, 0),
         "prefill_s": t_pre + zero,
         "decode_step_s": t_dec + zero,
         "batch": batch + zero,
         "fits": (short <= 0) & (cycle > 0),
         "short_bytes": short + zero,
-        "compute_share": np.minimum(flops / s.pp / cycle / s.peak_rest, 1),
-        "memory_share": np.minimum(traffic / s.pp / cycle / s.bandwidth, 1),
-        "input_time_share": batch * t_pre_stage / cycle,
+        "compute_share": np.minimum(flops / s.peak_rest, 1),
+        "memory_share": np.minimum(traffic / s.bandwidth, 1),
+        "input_time_share": np.clip(1 - n_out * t_dec / cycle, 0, 1),
     }

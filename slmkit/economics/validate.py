@@ -11,31 +11,36 @@ from slmkit.economics.architecture import Architecture, architecture, number_for
 from slmkit.economics.catalogue import GPU
 from slmkit.economics.catalogue import gpu as device
 from slmkit.economics.constants import fitted, record
-from slmkit.economics.validate_points import points
-from slmkit.economics.validate_rows import questions
+from slmkit.economics.throughput.points import points
+from slmkit.economics.throughput.rows import questions, read_measured
 
 OUTSIDE = "outside the validated range"
 BANDS = ((1, 4), (4, 16), (16, 64), (64, 256), (256, 1_000_000))  # concurrency, from and below
+REGIME = ["kind", "gpu", "format"]  # what an error is stated for, and finer by concurrency band
+ENOUGH = 8  # rows that a regime needs
 
 
 def compare(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Each row with what was asked, `predicted` (output tokens/s of all GPUs), `ratio` (predicted / measured), `skip`.
 
-    `rows` as `validate_rows.read_measured` gives them.
+    `rows` as `read_measured` gives them.
     """
     asked = questions(rows)
-    table = pd.concat([rows.drop(columns=[c for c in asked if c in rows]), asked], axis=1)
+    table = pd.concat([rows.drop(columns=[name for name in asked if name in rows]), asked], axis=1)
     table["predicted"] = np.nan
-    able = asked["skip"] == ""
-    known = asked[able]
-    if len(known):
-        rate = points(known.assign(n_gpus=rows.loc[known.index, "n_gpus"])).throughput(constants or fitted())
+    able = table["skip"] == ""
+    if able.any():
+        rate = points(table[able]).throughput(constants or fitted())
         table.loc[able, "predicted"] = rate
-        table.loc[known.index[np.isnan(rate)], "skip"] = "does not fit in memory or its latency limit"
+        table.loc[table.index[able][np.isnan(rate)], "skip"] = "does not fit in memory or its latency limit"
     table["ratio"] = table["predicted"] / table["out_tok_s_total"]
-    table["band"] = [band(c) for c in table["concurrency"]]
-    table["kind"] = ["" if arch is None else "moe" if arch.moe else "dense" for arch in table["arch"]]
-    return table
+    return labelled(table)
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds `kind` (dense, moe) and `band` (of concurrency) to rows with questions."""
+    kinds = ["" if arch is None else "moe" if arch.moe else "dense" for arch in table["arch"]]
+    return table.assign(kind=kinds, band=[band(value) for value in table["concurrency"]])
 
 
 def band(concurrency: float) -> str:
@@ -43,7 +48,7 @@ def band(concurrency: float) -> str:
     if concurrency != concurrency:
         return "saturated"
     low, high = next(pair for pair in BANDS if concurrency < pair[1])
-    return f"{low}-{high - 1}" if high < 1_000_000 else f"{low}+"
+    return f"{low}-{high - 1}" if high < BANDS[-1][1] else f"{low}+"
 
 
 def summary(ratio: pd.Series) -> dict[str, float]:
@@ -52,28 +57,25 @@ def summary(ratio: pd.Series) -> dict[str, float]:
     if ratio.empty:
         return {"n": 0, "median_ape": float("nan"), "p90_ape": float("nan"), "bias": float("nan")}
     error = (ratio - 1).abs()
-    return {
-        "n": len(ratio),
-        "median_ape": float(error.median()),
-        "p90_ape": float(error.quantile(0.9)),
-        "bias": float(ratio.median() - 1),
-    }
+    found = {"median_ape": error.median(), "p90_ape": error.quantile(0.9), "bias": ratio.median() - 1}
+    return {"n": len(ratio), **{name: round(float(value), 4) for name, value in found.items()}}
 
 
 def validate(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) -> dict:
-    """Error of the predictions for measured rows, as fractions: n, median_ape, p90_ape, bias, skipped, regimes."""
+    """Error of the predictions for measured rows, as fractions: n, median_ape, p90_ape, bias, skipped, regimes.
+
+    `default_input` counts the predicted rows that state no input length. No row is dropped silently: n and the counts
+    of `skipped` add up to the rows.
+    """
     table = compare(rows, constants)
     predicted = table[table["skip"] == ""]
     regimes = {}
-    for prefix, column in (
-        ("", "kind"),
-        ("precision ", "format"),
-        ("gpu ", "gpu"),
-        ("engine ", "engine"),
-        ("concurrency ", "band"),
-    ):
+    names = {"": "kind", "precision ": "format", "gpu ": "gpu", "engine ": "engine", "concurrency ": "band"}
+    for prefix, column in names.items():
         for name, part in predicted.groupby(column):
             regimes[f"{prefix}{name}"] = summary(part["ratio"])
+    for (kind, column), part in predicted.groupby(["kind", "gpu"]):
+        regimes[f"{kind} {column}"] = summary(part["ratio"])
     skipped = table.loc[table["skip"] != "", "skip"].value_counts()
     return {
         **summary(predicted["ratio"]),
@@ -83,15 +85,28 @@ def validate(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) -
     }
 
 
+def regime_errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Error by regime, and by regime and concurrency band, of rows with `ratio`; regimes of few rows are left out."""
+    table = labelled(table)
+    found = {}
+    for keys in (REGIME, [*REGIME, "band"]):
+        for name, part in table.groupby(keys):
+            if part["row_id"].nunique() >= ENOUGH:
+                found[" ".join(name)] = summary(part["ratio"])
+    return found
+
+
 def regime_error(
     arch: str | Architecture, gpu: str | GPU, precision: str = "bf16", concurrency: float | None = None
 ) -> tuple[str, float, float] | str:
     """(regime, median, 90th percentile) of the held-out error where this falls, or "outside the validated range"."""
     model, card = architecture(arch), device(gpu)
-    kind = "moe" if model.moe else "dense"
-    name = f"{kind} {card.name} {number_format(precision)}"
-    held_out = record().get("regimes", {})
+    name = f"{'moe' if model.moe else 'dense'} {card.name} {number_format(precision)}"
+    held_out = record()["regimes"]
     for key in (f"{name} {band(np.nan if concurrency is None else concurrency)}", name):
         if key in held_out:
             return key, held_out[key]["median_ape"], held_out[key]["p90_ape"]
     return OUTSIDE
+
+
+__all__ = ["OUTSIDE", "compare", "read_measured", "regime_error", "regime_errors", "summary", "validate"]

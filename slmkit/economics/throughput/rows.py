@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from slmkit.economics.architecture import architecture, number_format
+from slmkit.economics.architecture import Architecture, architecture, number_format
 from slmkit.economics.catalogue import find, measured
-from slmkit.economics.roofline_shapes import ENGINES
+from slmkit.economics.throughput.shapes import ENGINES
 from slmkit.errors import InputError
 
 REQUIRED = ("hardware", "n_gpus", "model", "weight_precision", "out_tok_s_total")
@@ -78,11 +78,12 @@ def engine_family(engine: object) -> str:
     return ENGINES[1]
 
 
-def layout(row: dict, heads: int) -> dict[str, float]:
-    """tp, pp, dp, ep of a row; NaN in tp where the row states no layout. dp: ranks that attention is data parallel over.
+def layout(row: dict, arch: Architecture | None) -> dict[str, float]:
+    """tp, pp, dp, ep of a row; tp is NaN where it states no layout. dp: ranks that attention is data parallel over.
 
     Some tables write tp x ep, and as many GPUs, where tp GPUs hold ep groups of experts: the row's locator
-    (`..._tp8_ep8_...`) then states tp. A tp that doesn't divide the heads can't be one: attention is data parallel.
+    (`..._tp8_ep8_...`) then states tp. A tp that doesn't
+    divide the heads, or spreads a MoE beyond 8 GPUs, can't be one: attention is data parallel.
     """
     stated = {name: row[name] if row[name] and row[name] > 0 else np.nan for name in ("tp", "pp", "dp", "ep")}
     tp, ep = stated["tp"], np.nan_to_num(stated["ep"], nan=1.0)
@@ -91,7 +92,7 @@ def layout(row: dict, heads: int) -> dict[str, float]:
         tp = float(located[1])
     elif ep > 1 and tp > 8 and tp % ep == 0:
         tp /= ep
-    parallel = stated["dp"] > 1 or (tp > 0 and heads % tp > 0)
+    parallel = stated["dp"] > 1 or (arch is not None and tp > 0 and (arch.heads % tp > 0 or (arch.moe and tp > 8)))
     return {
         "tp": tp,
         "pp": np.nan_to_num(stated["pp"], nan=1.0),
@@ -125,6 +126,12 @@ def scenario(row: dict) -> dict[str, object]:
     }
 
 
+def open_attention(row: dict) -> bool:
+    """Whether a saturated row leaves open if attention was data parallel, as engines since 2025 can be told."""
+    old = re.search(r"TensorRT-LLM 0\.", str(row["engine"]))
+    return row["dp"] != row["dp"] and row["concurrency"] != row["concurrency"] and not old
+
+
 def questions(table: pd.DataFrame) -> pd.DataFrame:
     """What the model is asked about each row: `arch, gpu, engine, format, kv`, the columns of `layout` and `scenario`,
     and `skip`: why the row can't be predicted, else empty.
@@ -151,8 +158,9 @@ def questions(table: pd.DataFrame) -> pd.DataFrame:
                 "engine": engine_family(row["engine"]),
                 "format": weights,
                 "kv": row["kv_precision"] if isinstance(row["kv_precision"], str) else None,
-                **layout(row, arch.heads if arch else 1),
+                **layout(row, arch),
                 **scenario(row),
+                "open_attention": bool(arch and arch.moe and open_attention(row)),
                 "skip": skip,
             }
         )

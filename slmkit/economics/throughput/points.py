@@ -11,7 +11,7 @@ import pandas as pd
 
 from slmkit.economics.catalogue import gpu
 from slmkit.economics.roofline import MAX_BATCH, engine_overheads, evaluate, layout
-from slmkit.economics.roofline_shapes import shapes
+from slmkit.economics.throughput.shapes import shapes
 
 GRID = np.round(2 ** np.arange(0, np.log2(MAX_BATCH) + 0.1, 0.5))  # batches tried under a latency limit
 
@@ -42,8 +42,9 @@ class Points:
 def open_layouts(row: dict) -> list[dict[str, float]]:
     """Layouts of a row that states none: replicas of 1, 2, 4, 8 GPUs, with attention data parallelism for MoE."""
     if row["tp"] > 0:
-        stated = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
-        return [stated | {"replicas": 1.0}]
+        stated = {name: row[name] for name in ("tp", "pp", "dp", "ep")} | {"replicas": 1.0}
+        parallel = stated | {"dp": row["tp"], "ep": row["tp"]}
+        return [stated, parallel] if row["open_attention"] and row["tp"] > 1 else [stated]
     n, arch = row["n_gpus"], row["arch"]
     sizes = [size for size in (1, 2, 4, 8) if size <= min(n, gpu(row["gpu"]).fabric_gpus) and arch.heads % size == 0]
     found = [{"tp": size, "pp": 1.0, "dp": 1.0, "ep": 1.0, "replicas": n // size} for size in sizes]
@@ -53,7 +54,7 @@ def open_layouts(row: dict) -> list[dict[str, float]]:
 
 
 def points(asked: pd.DataFrame) -> Points:
-    """All points of the rows of `validate_rows.questions` (with `n_gpus`) that can be predicted, in their order."""
+    """All points of the rows of `throughput.rows.questions` (with `n_gpus`) that can be predicted, in their order."""
     found = []
     for at, row in enumerate(asked.to_dict("records")):
         limited = row["tpot_limit_s"] == row["tpot_limit_s"]

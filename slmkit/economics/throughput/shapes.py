@@ -32,6 +32,7 @@ def model_shape(arch: Architecture, precision: str, kv_format: str) -> dict[str,
         "mixing_params": arch.mixing_params,
         "dense_params": arch.dense_params,
         "expert_params": arch.expert_params,
+        "moe_width": arch.moe_intermediate,
         "head_params": arch.head_params,
         "rest_bytes": BITS[rest] / 8,
         "routed_bytes": BITS[routed] / 8,
@@ -44,7 +45,7 @@ def model_shape(arch: Architecture, precision: str, kv_format: str) -> dict[str,
         "kv_shards": 1 if arch.attention == "mla" else arch.kv_heads,
         "decode_flops": 2 * arch.heads * decode_width,  # a layer, a query token, a cached token
         "prefill_flops": 2 * arch.heads * prefill_width,
-        "heads": arch.heads,
+        "mla": arch.attention == "mla",
     }
 
 
@@ -67,7 +68,7 @@ def device_shape(device: GPU, arch: Architecture, precision: str) -> dict[str, f
         "link": max(device.link_bytes_s, 1e9),
         "switched": device.fabric in ("nvlink",),
         "domain": device.fabric_gpus,
-        "datacenter": device.kind == "datacenter",
+        "arm": device.host == "arm",
     }
 
 
