@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from slmkit import figures, stats
-from slmkit.capability import audit, outcomes, published, trends
+from slmkit.capability import audit, findings, outcomes, published, trends
 from slmkit.capability.scoring import ERRORS
 from slmkit.figures import capability, marks
 from slmkit.figures import published as drawn
@@ -125,6 +125,21 @@ def test_figures_of_item_outcomes():
     table = table.loc[["simple", "relevance"]]
     by = outcomes.what_the_large_adds(table, "Salesforce_xLAM-7b-fc-r", "gpt-4-0613", by="category")
     check(capability.what_the_large_adds(by, "The finding"), "relevance", "simple")
+
+    names = ["Salesforce_xLAM-7b-fc-r", "gpt-4-0613", "claude-3-5-sonnet-20240620"]
+    pairs = outcomes.agreement(table, names)
+    check(capability.agreement(pairs, "The finding"), "xLAM-7b-fc-r", f"{pairs.kappa.iloc[0]:.2f}")
+    title = findings.by_agreement(pairs, outcomes.models())
+    both_large = pairs[(pairs.a == names[1]) & (pairs.b == names[2])].kappa.iloc[0]
+    assert f"large {both_large:.2f}" in title and f"tuned small {pairs.kappa.iloc[:2].median():.2f}" in title
+
+
+def test_the_ladder_counts_the_steps_up_and_names_each_family(facts):
+    steps = published.ladders(facts)
+    said = check(drawn.family_ladder(steps, "The finding"), "Llama 3.1", "Qwen3")
+    qwen = steps.rise[steps.line == "Qwen3"]
+    assert f"{(qwen > 0).mean():.0%} of {len(qwen)} up, median {qwen.median():+.1f}" in said
+    assert f"{(steps.rise > 0).mean():.0%} of {len(steps)}" in findings.by_ladder(steps)
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,27 @@ def by_undecodable(shares: pd.DataFrame) -> str:
     return "Unreadable calls, median: tuned small {:.1%}, large {:.1%}, untuned small {:.1%}".format(*medians)
 
 
+def by_agreement(pairs: pd.DataFrame, kinds: pd.DataFrame) -> str:
+    """How far two models are right on the same items, by kind of pair."""
+    kind = kinds["size"].mask((kinds["size"] == "small") & kinds["tuned_for_tools"], "tuned small")
+    both = pd.DataFrame({side: kind.reindex(pairs[side]).to_numpy() for side in ("a", "b")})
+    medians = [
+        pairs["kappa"][(both == "large").any(axis=1).to_numpy() & (both == other).any(axis=1).to_numpy()].median()
+        for other in ("tuned small", "small")
+    ]
+    large = pairs["kappa"][(both == "large").all(axis=1).to_numpy()].median()
+    return (
+        f"Agreement with large models (median kappa): tuned small {medians[0]:.2f}, "
+        f"untuned small {medians[1]:.2f}, large {large:.2f}"
+    )
+
+
+def by_ladder(steps: pd.DataFrame) -> str:
+    """How often the next size of a family scores higher."""
+    up = (steps["rise"] > 0).mean()
+    return f"Within a family the next size scores higher at {up:.0%} of {len(steps)} steps on agentic benchmarks"
+
+
 def by_large(parts: pd.DataFrame) -> str:
     """The range of what only the large model solves."""
     needed = parts[(parts["part"] == "large only") & (parts["group"] == "all")]["estimate"]

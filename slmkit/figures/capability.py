@@ -175,3 +175,29 @@ def what_the_large_adds(parts: pd.DataFrame, title: str, subtitle: str = "", lim
     percent(left)
     percent(right)
     return figure
+
+
+def agreement(pairs: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
+    """Cohen's kappa of right and wrong for every pair of real models (table of `outcomes.agreement`)."""
+    import seaborn as sns
+
+    names = list(dict.fromkeys([*pairs.a, *pairs.b]))
+    square = pairs.pivot_table(index="b", columns="a", values="kappa").reindex(index=names[1:], columns=names[:-1])
+    short = {name: name.split("_", 1)[-1] for name in names}
+    figure, (axes,) = canvas(title, subtitle, width=9.5, height=1.6 + 0.45 * len(names))
+    sns.heatmap(
+        square.rename(index=short, columns=short),
+        ax=axes,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        annot=True,
+        fmt=".2f",
+        annot_kws={"fontsize": 8.5},
+        linewidths=1,
+        cbar_kws={"label": "Cohen's kappa", "shrink": 0.6},
+    )
+    axes.set(xlabel="", ylabel="")
+    axes.grid(visible=False)
+    axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", fontsize=8.5)
+    return figure

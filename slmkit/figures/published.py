@@ -108,6 +108,30 @@ def gaps(table: pd.DataFrame, title: str, subtitle: str = "", label: str = "benc
     return figure
 
 
+def family_ladder(steps: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
+    """What the next size of the same family gains in the same table (table of `published.ladders`), points.
+
+    One mark a table and step; a mark left of zero is a table in which the larger sibling scores lower.
+    """
+    lines = steps.groupby("line").rise.agg([lambda rise: (rise > 0).mean(), "size", "median"])
+    lines.columns = ["share", "n", "median"]
+    lines = lines.sort_values(["share", "median"], ascending=False)
+    figure, (axes,) = canvas(title, subtitle, width=9, height=1.8 + 0.42 * len(lines))
+    y = marks.rows_axis(axes, list(lines.index))
+    for at, row in zip(y, lines.itertuples(), strict=True):
+        rises = np.sort(steps.rise[steps.line == row.Index].to_numpy())
+        shift = 0.22 * np.sin(np.arange(len(rises)) * 2.4)  # a fixed scatter, so that marks do not hide each other
+        for chosen, role in ((rises > 0, "llm"), (rises <= 0, "slm")):
+            look = ROLES[role]
+            axes.plot(rises[chosen], (at + shift)[chosen], look.marker, color=look.colour, ms=4.5, alpha=0.7, mew=0)
+        axes.plot([row.median], [at], "|", color=INK, ms=16, mew=1.6)
+        note = f"{row.share:.0%} of {row.n} up, median {row.median:+.1f}"
+        axes.text(1.01, at, note, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5, color=INK)
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set_xlabel("score of the larger sibling minus the smaller, same table, points; bar: median")
+    return figure
+
+
 def format_sensitivity(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     """Largest change of accuracy across prompt formats, by model, from `published.format_sensitivity`."""
     rows = table.sort_values("spread", ascending=False)

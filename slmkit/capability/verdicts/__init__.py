@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from slmkit.capability.verdicts import audit, board, live, outcomes, tables
 from slmkit.capability.verdicts.evidence import Claim, Evidence, Finding, Rule
-from slmkit.capability.verdicts.outcomes import needs, pairs
+from slmkit.capability.verdicts.outcomes import agreements, needs, pairs
 from slmkit.errors import unknown
 from slmkit.records import Verdict
 
-__all__ = ["RULES", "Evidence", "judge", "needs", "pairs"]
+__all__ = ["RULES", "Evidence", "agreements", "judge", "needs", "pairs"]
 
 RULES: dict[str, Rule] = audit.RULES | board.RULES | live.RULES | outcomes.RULES | tables.RULES
 

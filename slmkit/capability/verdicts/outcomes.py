@@ -36,6 +36,12 @@ SMALL = (
     "meetkai_functionary-small-v3.2-FC",
     UNTUNED,
 )
+RIVALS = (  # large models beside it, of four makers, each at its better mode
+    "gpt-4-0125-preview",
+    "meta-llama_Meta-Llama-3-70B-Instruct",
+    "nvidia_nemotron-4-340b-instruct",
+    "open-mixtral-8x22b",
+)
 MARGIN = 0.05
 METHOD = (
     "BFCL v1 items of the board of 11 August 2024, one recorded run a model, broken runs left out; {}, "
@@ -69,6 +75,11 @@ def needs(table: pd.DataFrame) -> pd.DataFrame:
     """`outcomes.what_the_large_adds` of five small models and Claude 3.5 Sonnet, over all and by category."""
     tables = [v1.what_the_large_adds(table, small, LARGE, by) for small in SMALL for by in (None, "category")]
     return pd.concat(tables, ignore_index=True)
+
+
+def agreements(table: pd.DataFrame) -> pd.DataFrame:
+    """`outcomes.agreement` of the five small models of `needs` and five large ones, each pair once."""
+    return v1.agreement(table, [*SMALL, LARGE, *RIVALS])
 
 
 def within_power(e: Evidence) -> Finding:
