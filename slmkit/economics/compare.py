@@ -1,0 +1,224 @@
+"""A small and a large model side by side: hosted by oneself and by API, with the price, error and load of each.
+
+`Setting` is what a user chooses; `hosted` finds the best deployment under its limits and prices it; `compare` gives one
+row an offer, the ratio with its interval, and where one offer becomes cheaper than another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from slmkit.economics import cost, energy
+from slmkit.economics.architecture import architecture
+from slmkit.economics.catalogue import api_prices, gpu, rents
+from slmkit.economics.cost import Tariff
+from slmkit.economics.deployment import Deployment, best
+from slmkit.economics.tables import tokens
+from slmkit.economics.uncertainty import Range, monte_carlo, prediction_range
+from slmkit.economics.validate import regime_error
+from slmkit.errors import InputError
+
+# Median and 90th percentile of the error where nothing was measured: an assumption, wider than any regime that was.
+OUTSIDE = (0.40, 1.00)
+WEIGHTS = ("bf16", "fp8")
+MONTH_TOKENS = 1e6
+
+
+@dataclass(frozen=True)
+class Rent:
+    """USD per GPU hour: the quote in the middle of the catalogue's, the range of all, and where it stands."""
+
+    usd: Range
+    source: str
+
+
+def rent(name: str, usd_per_gpu_hour: float = 0.0) -> Rent:
+    """Rent of a GPU: the price given, with the catalogue's spread around it; 0 takes the catalogue's middle quote.
+
+    Spot prices, capacity blocks and ranges of third parties are left out. InputError for a price below 0, and for a
+    GPU without a quote where none is given.
+    """
+    card = gpu(name)
+    if not usd_per_gpu_hour >= 0:
+        raise InputError(
+            f"usd_per_gpu_hour: expected a price above 0, or 0 for the catalogue's, found {usd_per_gpu_hour}"
+        )
+    table = rents()
+    quotes = table[(table["device"] == card.name) & table["provisioning"].astype(str).str.match(r"on-demand($| \()")]
+    quotes = quotes[quotes["provider"] != "market-range"].sort_values("usd_per_gpu_hour")
+    if quotes.empty and not usd_per_gpu_hour:
+        raise InputError(f"{card.name}: the catalogue has no rent for it; give its price a GPU hour")
+    if quotes.empty:
+        return Rent(Range(usd_per_gpu_hour, usd_per_gpu_hour, usd_per_gpu_hour, says="rent"), "price given by the user")
+    middle = quotes.iloc[(len(quotes) - 1) // 2]
+    low, high = float(quotes["usd_per_gpu_hour"].iloc[0]), float(quotes["usd_per_gpu_hour"].iloc[-1])
+    usd, source = float(middle["usd_per_gpu_hour"]), f"{middle['provider']}, {middle['product']}, {middle['as_of']}"
+    if usd_per_gpu_hour:
+        usd, source = float(usd_per_gpu_hour), f"price given by the user (catalogue {low:g} to {high:g})"
+    return Rent(Range(min(low, usd), usd, max(high, usd), says="rent, USD a GPU hour"), source)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Traffic and hardware of a comparison; limits in seconds, None for none."""
+
+    gpu: str = "H100-SXM"
+    usd_per_gpu_hour: float = 0.0
+    input_tokens: int = 1_000
+    output_tokens: int = 1_000
+    tpot_limit_s: float | None = None
+    ttft_limit_s: float | None = None
+    utilization: float = 1.0
+    max_gpus: int = 8
+    precisions: tuple[str, ...] = WEIGHTS
+
+    def __post_init__(self) -> None:
+        cost.check_share(utilization=self.utilization)
+        cost.above_zero(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+        for name in ("tpot_limit_s", "ttft_limit_s"):
+            if getattr(self, name) is not None:
+                cost.above_zero(**{name: getattr(self, name)})
+
+    def says(self) -> str:
+        """The latency limits in words."""
+        limits = [f"{limit * 1e3:g} ms a token" for limit in [self.tpot_limit_s] if limit]
+        limits += [f"{limit * 1e3:g} ms to the first" for limit in [self.ttft_limit_s] if limit]
+        return ", ".join(limits) or "none"
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A deployment with its price, its error factor and its regime ("outside the validated range" if so)."""
+
+    deployment: Deployment
+    tariff: Tariff
+    error: Range
+    regime: str
+    joules_per_token: float
+
+
+def error_of(model: str, card: str, precision: str, concurrency: float | None = None) -> tuple[str, float, float]:
+    """(regime, median, 90th percentile) of the prediction error as fractions; `OUTSIDE` where nothing was measured."""
+    found = regime_error(model, card, precision, concurrency)
+    return (found, *OUTSIDE) if isinstance(found, str) else found
+
+
+def deploy(model: str, setting: Setting) -> Deployment:
+    """The best deployment in a setting, or one that says why there is none."""
+    return best(
+        model, setting.gpu, input_tokens=setting.input_tokens, output_tokens=setting.output_tokens,
+        tpot_limit_s=setting.tpot_limit_s, ttft_limit_s=setting.ttft_limit_s, max_gpus=setting.max_gpus,
+        precisions=setting.precisions,
+    )  # fmt: skip
+
+
+def hosted(model: str, setting: Setting) -> Hosted:
+    """The best deployment, priced. InputError saying by how much memory or time it misses, and what would do."""
+    found = deploy(model, setting)
+    if not found.fits:
+        mend = "allow a longer limit, more GPUs, fewer bits or another GPU"
+        raise InputError(f"{found.why}; {mend}")
+    card, price = gpu(setting.gpu), rent(setting.gpu, setting.usd_per_gpu_hour)
+    regime, median, p90 = error_of(model, setting.gpu, found.precision, found.batch)
+    tariff = cost.self_hosted(
+        vars(found), model=found.model, hardware=card.name, precision=found.precision, n_gpus=found.n_gpus,
+        usd_per_gpu_hour=price.usd.mid, input_tokens=setting.input_tokens, output_tokens=setting.output_tokens,
+        utilization=setting.utilization, latency_limit=setting.says(), error=median, source=price.source,
+    )  # fmt: skip
+    tdp = card.tdp_w or energy.FITTED_TDP_W
+    joules = energy.joules_per_token(
+        energy.gpu_watts(found.compute_share, found.memory_share, tdp), found.n_gpus, found.out_tok_s_total,
+        setting.utilization, tdp,
+    )  # fmt: skip
+    return Hosted(found, tariff, prediction_range(median, p90), regime, float(joules))
+
+
+def served_by_api(model: str) -> pd.DataFrame:
+    """API prices of a model of the catalogue, whatever its provider calls it, one row a provider (its cheapest)."""
+    name, prices = architecture(model).name, api_prices()
+    wanted = set(tokens(name.replace("3.1-70B", "70B").replace("3.1-8B", "8B").replace("3.1-405B", "405B")))
+    blend = cost.blended(prices["usd_per_1m_input"], prices["usd_per_1m_output"])
+    rows = prices.assign(blended=blend)
+    matches = [wanted <= set(_api_words(text)) for text in rows["model"].astype(str)]
+    return rows[matches].sort_values("blended").drop_duplicates("provider").reset_index(drop=True)
+
+
+def _api_words(name: str) -> list[str]:
+    """Words of a provider's name for a model: `meta.llama3-1-8b-instruct-v1:0` gives llama, 8b among others."""
+    words = tokens(name.rsplit("/", 1)[-1])
+    llama = any(word.startswith(("llama3", "llama-3")) or word == "llama" or "llama" in word for word in words)
+    vision = {"vl", "vision", "guard", "coder"} & set(words)
+    return [] if vision else [*words, *(["llama"] if llama and not {"4", "llama4"} & set(words) else [])]
+
+
+def ratio(slm: Hosted, llm: Hosted, setting: Setting, n: int = 2_000, rng: int = 0) -> dict[str, float]:
+    """LLM cost over SLM cost a call with its interval: both predictions err on their own, the rent is the same."""
+    call = (setting.input_tokens, setting.output_tokens)
+    base = llm.tariff.call_usd(*call) / slm.tariff.call_usd(*call)
+    found = monte_carlo(
+        lambda slm_rate, llm_rate: base * slm_rate / llm_rate, {"slm_rate": slm.error, "llm_rate": llm.error}, n, rng
+    )
+    return {"ratio": found.estimate, "low": found.low, "high": found.high}
+
+
+def row(tariff: Tariff, setting: Setting, role: str, host: Hosted | None = None) -> dict[str, Any]:
+    """One offer as a row of the comparison."""
+    deployed = host.deployment if host else None
+    call = float(tariff.call_usd(setting.input_tokens, setting.output_tokens))
+    return {
+        "role": role, "offer": tariff.name, "kind": tariff.kind, "usd_per_mtok_in": tariff.usd_per_mtok_in,
+        "usd_per_mtok_out": tariff.usd_per_mtok_out, "usd_per_1k_calls": call * 1e3,
+        "hardware": tariff.hardware, "precision": tariff.precision,
+        "tp": deployed.tp if deployed else None, "pp": deployed.pp if deployed else None,
+        "batch": float(deployed.batch) if deployed else None,
+        "out_tok_s_per_gpu": float(deployed.out_tok_s_per_gpu) if deployed else None,
+        "tpot_ms": float(deployed.tpot_s * 1e3) if deployed else None,
+        "ttft_ms": float(deployed.ttft_s * 1e3) if deployed else None,
+        "joules_per_token": host.joules_per_token if host else None,
+        "utilization": tariff.utilization if host else None, "latency_limit": tariff.latency_limit if host else None,
+        "usd_per_gpu_hour": tariff.usd_per_hour / deployed.n_gpus if deployed else None, "price_source": tariff.source,
+        "error_median": tariff.error, "regime": host.regime if host else "list price",
+    }  # fmt: skip
+
+
+def compare(slm: str, llm: str, setting: Setting, n: int = 2_000, rng: int = 0) -> dict[str, Any]:
+    """Offers of both models, `ratio` of the hosted ones with interval, and break-even points of the small one."""
+    hosts = {"slm": hosted(slm, setting), "llm": hosted(llm, setting)}
+    rows = [row(host.tariff, setting, role, host) for role, host in hosts.items()]
+    busy = hosted(slm, replace(setting, utilization=1.0)).tariff
+    busy_call = busy.call_usd(setting.input_tokens, setting.output_tokens)
+    turns = []
+    for role, model in (("slm", slm), ("llm", llm)):
+        for offer in served_by_api(model).to_dict("records"):
+            tariff = cost.by_api(offer)
+            rows.append(row(tariff, setting, role))
+            call = tariff.call_usd(setting.input_tokens, setting.output_tokens)
+            share = float(cost.break_even_utilization(busy_call, call))
+            calls = busy.usd_per_month / call
+            turns.append(
+                {"against": tariff.name, "role": role, "utilization": share, "reachable": share <= 1,
+                 "calls_per_month": float(calls), "tokens_per_month": float(calls * sum(_call(setting)))}
+            )  # fmt: skip
+    return {
+        "setting": {"gpu": gpu(setting.gpu).name, "input_tokens": setting.input_tokens,
+                    "output_tokens": setting.output_tokens, "latency_limit": setting.says(),
+                    "utilization": setting.utilization},
+        "offers": rows, "ratio": ratio(hosts["slm"], hosts["llm"], setting, n, rng), "break_even": turns,
+    }  # fmt: skip
+
+
+def _call(setting: Setting) -> tuple[int, int]:
+    return setting.input_tokens, setting.output_tokens
+
+
+def rates(setting: Setting, model: str, utilization: np.ndarray) -> np.ndarray:
+    """USD of a call at several utilizations, or infinite where the limits cannot be met."""
+    try:
+        busy = hosted(model, replace(setting, utilization=1.0))
+    except InputError:
+        return np.full(len(utilization), np.inf)
+    return busy.tariff.call_usd(*_call(setting)) / np.asarray(utilization)

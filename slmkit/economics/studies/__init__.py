@@ -1,0 +1,1 @@
+"""The tables of notebook 02, one function a table; each comes back as it would from CSV."""

@@ -1,0 +1,99 @@
+"""What the rules of notebook 02 look at, what they answer, and the words that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from slmkit.records import Outcome
+
+SLM, LLM = "Llama-3.1-8B", "Llama-3.1-70B"  # the pair that the claims speak of: 8 bn against dense 70 bn
+NARROW = 1e13  # what stands for "never" where a number must be finite
+
+
+class Claim(Protocol):
+    """A row of the ledger, as far as a verdict needs it (`claims.Claim` is one)."""
+
+    id: str
+    statement: str
+    kind: str
+    threshold: str
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The tables of notebook 02 by name, as it reads them back from CSV, for the claims' own pair of models.
+
+    `saturated`, `map`, `needed` (`studies.serving`); `grid`, `uses` (`studies.workloads`, `.uses`); `shared`, `fixed`,
+    `payback`, `load` (`studies.operation`); `list`, `trends`, `chips` (`studies.prices`); `pairs`
+    (`studies.published`); `fit_map` (`edge`); `activation` (`studies.activation.compare`); `here` (`calibrate.rows` of this machine).
+    `share` is the share of the grid with its interval, `cheapest` how often each way of running the small model is
+    the cheapest, with the device paid for in full (`all`) and owned anyway (`owned`).
+    """
+
+    claims: Iterable[Claim]
+    tables: Mapping[str, pd.DataFrame]
+    gpu: str = "H100-SXM"
+    n_bootstrap: int = 2_000
+    seed: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.tables[name]
+
+
+class Finding(NamedTuple):
+    """What a rule found: the part of a Verdict that does not stand in the ledger.
+
+    `rule` says in one line what decided; `condition` counts only where the outcome is conditional.
+    """
+
+    outcome: Outcome
+    rule: str
+    method: str
+    figure: str = ""
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+    unit: str = ""
+    n: int = 0
+    condition: str = ""
+    models: Iterable[str] = ()
+    evidence_from: Iterable[str] = ()
+
+
+Rule = Callable[[Evidence], Finding]
+
+
+def first_true(**cases: Any) -> Outcome:
+    """The first outcome whose case is met, in the order given; `inconclusive` where no rule decides."""
+    return next((outcome for outcome, met in cases.items() if met), "inconclusive")  # type: ignore[return-value]
+
+
+def within(low: float, high: float, floor: float, ceiling: float) -> bool:
+    """Whether a whole interval lies within two bounds."""
+    return bool(floor <= low and high <= ceiling)
+
+
+def measures(estimate: float, low: float, high: float, n: int, unit: str, scale: float = 1) -> dict[str, Any]:
+    """Fields of a finding from a number and its interval; what is infinite is cut at `NARROW`."""
+    values = [float(np.clip(value * scale, -NARROW, NARROW)) for value in (estimate, low, high)]
+    return {"estimate": values[0], "interval": (values[1], values[2]), "n": int(n), "unit": unit}
+
+
+def spelled(estimate: float, low: float, high: float, unit: str = "") -> str:
+    """`6.1 [4.2, 8.8] bn`."""
+    return f"{estimate:.3g} [{low:.3g}, {high:.3g}] {unit}".strip()
+
+
+def listed(values: Mapping[str, float] | pd.Series, form: str = "{:.3g}") -> str:
+    """`H100 (6.1), H200 (5.2)`; `none` for nothing."""
+    return ", ".join(f"{name} ({form.format(value)})" for name, value in values.items()) or "none"
+
+
+def named(names: Iterable[Any]) -> str:
+    """`a, b`, each once; `none` for nothing."""
+    return ", ".join(dict.fromkeys(str(name) for name in names)) or "none"
