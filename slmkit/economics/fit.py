@@ -25,7 +25,7 @@ from slmkit.economics.validate import REGIME, compare, regime_errors, summary
 
 SPLITS = {"gpu": "GPU type", "shape": "model shape", "source": "data source"}
 RARE = 10  # kinds of fewer rows are left out together
-PULL = 0.05  # weight of the guesses, a natural log apart counts as this much error
+PULL = 0.7  # weight of the guesses: a quarter of the allowed range away counts as this much error
 STEP = 1e-3  # of the numerical derivative, in the natural log
 
 
@@ -48,12 +48,12 @@ def fit(table: pd.DataFrame, at: Points | None = None, max_steps: int = 30) -> d
     measured = np.log(table["out_tok_s_total"].to_numpy(float))
     names = list(CONSTANTS)
     guess, low, high = (np.log([max(CONSTANTS[name][i], 1e-9) for name in names]) for i in range(3))
-    low, high = low - 1e-9, high + 1e-9
+    width = (high - low) / 4
 
     def error(x: np.ndarray) -> np.ndarray:
         rate = at.throughput(dict(zip(names, np.exp(x), strict=True)))
         ratio = np.log(np.where(np.isnan(rate), 1.0, rate)) - measured
-        return np.append(np.where(np.isnan(rate), 1.0, np.clip(ratio, -3, 3)), PULL * np.maximum(x - guess, -5))
+        return np.append(np.where(np.isnan(rate), 1.0, np.clip(ratio, -3, 3)), (x - guess) / width * PULL)
 
     def slopes(x: np.ndarray) -> np.ndarray:
         here, columns = error(x), []

@@ -29,7 +29,7 @@ class Points:
         t = self.table
         s = engine_overheads(self.shape, constants, t["engine"].to_numpy())
         found = evaluate(
-            s, constants, t["input_tokens"].to_numpy(), t["output_tokens"].to_numpy(), t["concurrency"].to_numpy()
+            s, constants, t["input_tokens"].to_numpy(), t["output_tokens"].to_numpy(), t["offered"].to_numpy()
         )
         rate = np.where(t["decode_only"], found["batch"] / found["decode_step_s"], found["out_tok_s_total"])
         good = found["fits"]
@@ -59,8 +59,8 @@ def points(asked: pd.DataFrame) -> Points:
     for at, row in enumerate(asked.to_dict("records")):
         limited = row["tpot_limit_s"] == row["tpot_limit_s"]
         for option in open_layouts(row):
-            for batch in GRID if limited else [row["concurrency"]]:
-                found.append({**row, **option, "concurrency": batch, "row": at})
+            for batch in GRID if limited else [row["offered"]]:
+                found.append({**row, **option, "offered": batch, "row": at})
     table = pd.DataFrame(found)
     shape = shapes(table["arch"], table["gpu"], table["format"], table["kv"])
     return Points(layout(shape, *(table[name].to_numpy(float) for name in ("tp", "pp", "dp", "ep"))), table, len(asked))

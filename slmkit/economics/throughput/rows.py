@@ -26,6 +26,14 @@ MLPERF = {
     "reasoning mix": (1000.0, 3880.0, {"server": (2.0, 0.08)}),
     "mixed": (280.0, 145.0, {"server": (2.0, 0.2)}),
 }
+# Requests of a TensorRT-LLM offline run by (input, output) tokens: its performance overview, preparing a dataset.
+OFFLINE_REQUESTS = {
+    (128, 128): 30_000,
+    (128, 4096): 1_500,
+    (2048, 2048): 1_500,
+    (5000, 500): 1_500,
+    (20000, 2000): 1_000,
+}
 FAMILIES = {"tensorrt": "trtllm", "trt": "trtllm", "nim": "trtllm", "vllm": "vllm", "sglang": "sglang"}
 FAMILIES |= {"llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlc": "llama.cpp"}
 
@@ -104,7 +112,7 @@ def layout(row: dict, arch: Architecture | None) -> dict[str, float]:
 def scenario(row: dict) -> dict[str, object]:
     """Lengths, what was measured and the limits of a row's scenario.
 
-    `decode_only`: single-stream tools report tokens/s of generation without the prompt. `tpot_limit_s`,
+    `offered`: requests at once, NaN where no end of them. `decode_only`: single-stream tools report tokens/s of generation without the prompt. `tpot_limit_s`,
     `ttft_limit_s`: limits that the run had to hold (MLPerf inference v5.1 rules, server and interactive).
     """
     text = str(row["scenario"])
@@ -115,6 +123,9 @@ def scenario(row: dict) -> dict[str, object]:
     bound = next((limits[kind] for kind in limits if f"_{kind} " in text), (np.nan, np.nan))
     n_in, n_out = row["input_len"], row["output_len"]
     alone = text.startswith("single_stream")
+    offered = 1.0 if alone and not row["concurrency"] > 0 else row["concurrency"]
+    if text == "offline_max" and offered != offered and "TensorRT-LLM" in str(row["engine"]):
+        offered = float(OFFLINE_REQUESTS.get((n_in, n_out), 3_000))
     return {
         "input_tokens": mean[0] if n_in != n_in else max(n_in, 1),
         "output_tokens": mean[1] if n_out != n_out else max(n_out, 1),
@@ -122,7 +133,7 @@ def scenario(row: dict) -> dict[str, object]:
         "decode_only": alone,
         "ttft_limit_s": bound[0],
         "tpot_limit_s": bound[1],
-        "concurrency": 1.0 if alone and not row["concurrency"] > 0 else row["concurrency"],
+        "offered": offered,
     }
 
 
