@@ -27,6 +27,7 @@ class Deployment:
     why: str = ""
     tp: int = 0
     pp: int = 0
+    dp: int = 0  # ranks that attention is data parallel over: 1, or tp for a mixture of experts
     precision: str = ""
     batch: float = 0.0
     out_tok_s_total: float = 0.0
@@ -44,11 +45,15 @@ class Deployment:
         return self.tp * self.pp
 
 
-def layouts(arch: Architecture, card: GPU, max_gpus: int) -> list[tuple[int, int]]:
-    """(tp, pp) pairs of up to `max_gpus` GPUs: tp divides the heads and stays on one fabric."""
+def layouts(arch: Architecture, card: GPU, max_gpus: int) -> list[tuple[int, int, int]]:
+    """(tp, pp, dp) of up to `max_gpus` GPUs: tp divides the heads and stays on one fabric; a mixture of experts may
+    also have its attention data parallel (dp = tp), its experts then spread over the same GPUs.
+    """
     powers = [2**i for i in range(12) if 2**i <= max_gpus]
     tps = [tp for tp in powers if arch.heads % tp == 0 and tp <= card.fabric_gpus]
-    return [(tp, pp) for tp in tps for pp in powers if tp * pp <= max_gpus and pp <= arch.layers]
+    pairs = [(tp, pp) for tp in tps for pp in powers if tp * pp <= max_gpus and pp <= arch.layers]
+    plain = [(tp, pp, 1) for tp, pp in pairs]
+    return plain + [(tp, pp, tp) for tp, pp in pairs if arch.moe and tp > 1 and pp == 1]
 
 
 def candidates(
@@ -67,18 +72,20 @@ def candidates(
         raise InputError(f"input {input_tokens}, output {output_tokens}, GPUs {max_gpus}: each must be at least 1")
     model, card = architecture(arch), device(gpu)
     points = [
-        (tp, pp, precision, batch)
-        for tp, pp in layouts(model, card, max_gpus)
+        (tp, pp, dp, precision, batch)
+        for tp, pp, dp in layouts(model, card, max_gpus)
         for precision in precisions
         for batch in BATCHES
         if batch >= pp
     ]
-    table = pd.DataFrame(points, columns=["tp", "pp", "precision", "concurrency"])
+    table = pd.DataFrame(points, columns=["tp", "pp", "dp", "precision", "concurrency"])
     found = predict(
         model,
         card,
         tp=table["tp"],
         pp=table["pp"],
+        dp=table["dp"],
+        ep=table["dp"],
         precision=table["precision"],
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -134,7 +141,8 @@ def best(
         return Deployment(**named, fits=False, why=f"{model.name} on {card.name} is too slow: {floor}")
     row = within.loc[within["out_tok_s_per_gpu"].idxmax()]
     fields = {name: row[name] for name in Deployment.__dataclass_fields__ if name in row and name not in named}
-    fields |= {"tp": int(row.tp), "pp": int(row.pp), "fits": True}
+    fields = {name: value if isinstance(value, str) else float(value) for name, value in fields.items()}
+    fields |= {"tp": int(row.tp), "pp": int(row.pp), "dp": int(row.dp), "fits": True}
     return Deployment(**named, **fields)
 
 

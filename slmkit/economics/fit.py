@@ -25,7 +25,7 @@ from slmkit.economics.validate import REGIME, compare, regime_errors, summary
 
 SPLITS = {"gpu": "GPU type", "shape": "model shape", "source": "data source"}
 RARE = 10  # kinds of fewer rows are left out together
-PULL = 0.7  # weight of the guesses: a quarter of the allowed range away counts as this much error
+PULL = 2.5  # weight of the guesses: a quarter of the allowed range away counts as this much error
 STEP = 1e-3  # of the numerical derivative, in the natural log
 
 

@@ -10,15 +10,14 @@ import numpy as np
 from slmkit.economics.constants import fitted
 from slmkit.economics.throughput.shapes import ENGINES, shapes
 from slmkit.economics.throughput.steps import step
+from slmkit.errors import InputError
 
 MAX_BATCH = 4096  # sequences that one scheduler takes at once, whatever the memory
 
 
 def layout(s: SimpleNamespace, tp, pp, dp, ep) -> SimpleNamespace:
     """Adds the parallel layout: tp GPUs share a layer, of which attention is data parallel over dp (1 or tp)."""
-    s.tp, s.pp = np.asarray(tp, float), np.asarray(pp, float)
-    s.dp = np.asarray(dp, float)
-    s.ep = np.asarray(ep, float)
+    s.tp, s.pp, s.dp, s.ep = (np.asarray(value, float) for value in (tp, pp, dp, ep))
     s.attention_tp = np.maximum(s.tp / s.dp, 1)
     s.n_gpus = s.tp * s.pp
     return s
@@ -68,52 +67,62 @@ def predict(
     engine="vllm",
     constants: Mapping[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Throughput (tokens/s), latency (s) and achieved shares of one deployment or of many; inputs broadcast."""
+    """What a deployment does under a steady load of equal requests: tokens/s, seconds, shares. All inputs broadcast.
+
+    `arch` and `gpu` are names or objects, or sequences of them. tp GPUs share each layer and pp stages follow each
+    other; `dp` = tp makes attention data parallel, `ep` is over how many of the tp GPUs whole experts are spread.
+    `concurrency` requests are always in flight (closed loop); None or NaN for as many as memory holds. One cycle serves
+    `batch` requests: each takes in its prompt and decodes `output_tokens`, at X = batch output / cycle tokens/s.
+
+    Returns arrays: `out_tok_s_total`, `out_tok_s_per_gpu`, `in_tok_s_total` (tokens/s), `tpot_s` (a token in steady
+    state, prompts of others included), `ttft_s` (with the queue where concurrency exceeds the batch), `prefill_s`
+    (one prompt alone), `decode_step_s`, `batch` (requests at once), `fits`, `short_bytes` (missing for one request),
+    `compute_share` and `memory_share` (achieved FLOP/s and bytes/s of a GPU over its peak), `input_time_share` (of
+    the cycle, spent on prompts). InputError for unknown names, and for lengths or a concurrency below 1.
+    """
+    for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens), ("concurrency", concurrency)):
+        values = np.asarray(1 if value is None else value, float)
+        if (values < 1).any() or (name != "concurrency" and np.isnan(values).any()):
+            raise InputError(f"{name} is {np.nanmin(values):g}; it must be at least 1")
     s = shapes(arch, gpu, precision, kv_precision)
     c = constants or fitted()
     s = engine_overheads(layout(s, tp, pp, dp, ep), c, engine)
     return evaluate(s, c, input_tokens, output_tokens, concurrency)
 
 
-def evaluate(
-    s: SimpleNamespace, c: Mapping[str, float], input_tokens, output_tokens, concurrency
-) -> dict[str, np.ndarray]:
+def evaluate(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out, concurrency) -> dict[str, np.ndarray]:
     """The prediction from prepared arrays; see `predict`."""
-    n_in, n_out = np.asarray(input_tokens, float), np.asarray(output_tokens, float)
+    n_in, n_out = np.asarray(n_in, float), np.asarray(n_out, float)
     offered = np.nan if concurrency is None else np.asarray(concurrency, float)
-    offered = np.where(np.isnan(offered), MAX_BATCH, offered)
     slots, short = memory_limit(s, c, n_in, n_out)
-    batch = np.maximum(np.minimum(np.minimum(slots, offered), MAX_BATCH * s.dp), 1)
+    most = np.minimum(slots, MAX_BATCH * s.dp)
+    batch = np.maximum(np.fmin(most, offered), 1)
     context = n_in + n_out / 2
-    # Prompts arrive as requests end, batch / n_out a step: one at a time, or several in a step, in chunks at most.
-    prompts = np.minimum(
-        np.maximum(batch / n_out, 1.0), np.maximum(c["chunk_tokens"] / n_in * s.dp, batch / n_out / 64)
-    )
+    # Prompts arrive as requests end, batch / n_out a step: one at a time or several in a step, up to the chunk limit.
+    prompts = np.minimum(np.maximum(batch / n_out, 1.0), c["chunk_tokens"] * s.dp / n_in)
     takes = batch / prompts  # steps a cycle that take in prompts
+    none = np.zeros_like(batch)
     plain = step(s, c, batch, context)
     mixed = step(s, c, batch, context, prompts, n_in)
-    alone = step(s, c, np.zeros_like(batch), context, prompts, n_in)
+    apart = step(s, c, none, context, prompts, n_in)
     joint = np.maximum(n_out - takes, 0) * plain.seconds + takes * mixed.seconds
-    cycle = np.where(s.fused, joint, n_out * plain.seconds + takes * alone.seconds)
-    single = step(s, c, np.zeros_like(batch), context, np.ones_like(batch), n_in)
-    t_pre, t_dec = single.seconds, plain.seconds
-    out = batch * n_out / cycle
-    queue = np.maximum(offered - batch, 0) / batch * cycle
-    flops = (n_out * plain.flops + takes * alone.flops) / cycle
-    traffic = (n_out * plain.traffic + takes * alone.traffic) / cycle
-    zero = np.zeros_like(cycle)
-    return {
-        "out_tok_s_total": out,
-        "out_tok_s_per_gpu": out / s.n_gpus,
+    cycle = np.where(s.fused, joint, n_out * plain.seconds + takes * apart.seconds)
+    # A pipeline takes a prompt in pp chunks, the last of which waits for the stages to fill.
+    prefill = step(s, c, none, context, np.ones_like(batch), n_in).seconds * (2 - 1 / s.pp)
+    queue = np.nan_to_num(np.maximum(offered - batch, 0) / batch * cycle)
+    found = {
+        "out_tok_s_total": batch * n_out / cycle,
+        "out_tok_s_per_gpu": batch * n_out / cycle / s.n_gpus,
         "in_tok_s_total": batch * n_in / cycle,
         "tpot_s": cycle / n_out,
-        "ttft_s": t_pre + t_dec + np.where(offered < MAX_BATCH, queue, 0),
-        "prefill_s": t_pre + zero,
-        "decode_step_s": t_dec + zero,
-        "batch": batch + zero,
-        "fits": (short <= 0) & (cycle > 0),
-        "short_bytes": short + zero,
-        "compute_share": np.minimum(flops / s.peak_rest, 1),
-        "memory_share": np.minimum(traffic / s.bandwidth, 1),
-        "input_time_share": np.clip(1 - n_out * t_dec / cycle, 0, 1),
+        "ttft_s": prefill + plain.seconds + queue,
+        "prefill_s": prefill,
+        "decode_step_s": plain.seconds,
+        "batch": batch,
+        "fits": short <= 0,
+        "short_bytes": short,
+        "compute_share": np.minimum((n_out * plain.flops + takes * apart.flops) / cycle / s.peak_rest, 1),
+        "memory_share": np.minimum((n_out * plain.traffic + takes * apart.traffic) / cycle / s.bandwidth, 1),
+        "input_time_share": np.clip(1 - n_out * plain.seconds / cycle, 0, 1),
     }
+    return dict(zip(found, np.broadcast_arrays(*found.values()), strict=True))

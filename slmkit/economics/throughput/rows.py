@@ -112,8 +112,8 @@ def layout(row: dict, arch: Architecture | None) -> dict[str, float]:
 def scenario(row: dict) -> dict[str, object]:
     """Lengths, what was measured and the limits of a row's scenario.
 
-    `offered`: requests at once, NaN where no end of them. `decode_only`: single-stream tools report tokens/s of generation without the prompt. `tpot_limit_s`,
-    `ttft_limit_s`: limits that the run had to hold (MLPerf inference v5.1 rules, server and interactive).
+    `offered`: requests at once, NaN for no end of them. `decode_only`: single-stream tools report the tokens/s of
+    generation without the prompt. `tpot_limit_s`, `ttft_limit_s`: limits that the run had to hold, NaN for none.
     """
     text = str(row["scenario"])
     mean, limits = DEFAULT_TOKENS, {}

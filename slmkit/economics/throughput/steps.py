@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 Array = np.ndarray
 Constants = Mapping[str, float]
@@ -48,26 +49,42 @@ def linear(s: SimpleNamespace, c: Constants, tokens: Array) -> Part:
     return Part(seconds, 2 * tokens * params, traffic)
 
 
-def touched(s: SimpleNamespace, tokens: Array) -> Array:
-    """Expected share of a layer's experts that a step of `tokens` reads, routing uniform: 1 - (1 - k/E)^T."""
-    return 1 - (1 - np.minimum(s.top_k / s.experts, 1 - 1e-9)) ** tokens
+def touched(s: SimpleNamespace, c: Constants, tokens: Array) -> Array:
+    """Expected share of a layer's experts that a step of `tokens` reads: 1 - (1 + T k / (E a))^-a.
+
+    That is 1 - exp(-T p) averaged over experts whose popularity p is gamma distributed around k / E with shape a
+    (`routing_evenness`); for large a it is 1 - exp(-T k / E), near the 1 - (1 - k / E)^T of uniform routing.
+    """
+    a = c["routing_evenness"]
+    return 1 - (1 + tokens * s.top_k / (s.experts * a)) ** -a
+
+
+def fullest(s: SimpleNamespace, c: Constants, assigned: Array) -> Array:
+    """Load of the fullest of `ep` expert ranks over the mean: popular experts (`expert_skew` per ln ep), and chance.
+
+    `assigned` (T k) choices fall on ep ranks with a spread of sqrt((ep - 1) / (T k)); the largest of ep normal values
+    lies at the quantile (ep - 3/8) / (ep + 1/4) (Blom). `chance_share`: routers are trained to balance.
+    """
+    largest = special.ndtri((s.ep - 0.375) / (s.ep + 0.25))
+    chance = c["chance_share"] * largest * np.sqrt((s.ep - 1) / np.maximum(assigned, 1))
+    return 1 + np.minimum(c["expert_skew"] * np.log(s.ep) + chance, s.ep - 1)
 
 
 def routed(s: SimpleNamespace, c: Constants, tokens: Array) -> Part:
-    """Routed experts, one grouped product a layer. Each touched expert pads its rows by `expert_rows_half`; the
-    fullest of `ep` ranks sets the pace, by `expert_skew` (popular experts) and the sampling excess of T k assignments.
+    """Routed experts, one grouped product a layer. Each touched expert pads its rows by `expert_rows_half`; a narrow
+    slice of an expert (I_e ep / tp columns) is read less well; the fullest rank sets the pace.
     """
-    share = touched(s, tokens)
+    share = touched(s, c, tokens)
     assigned = tokens * s.top_k
     expert = s.moe_layers * s.expert_params / s.tp
     flops = 2 * assigned * expert
     traffic = s.experts * share * expert * s.routed_bytes
+    width = np.maximum(s.moe_width * s.ep / s.tp, 1)
+    narrow = width / (width + c["expert_width_half"])
     padded = 2 * (assigned + c["expert_rows_half"] * s.experts * share) * expert
     compute = padded / (plateau(s.routed_bits, c) * c["expert_mfu"] * s.peak_routed)
-    seconds = larger(compute, traffic / (c["mbu_experts"] * s.bandwidth), c["sharpness"])
-    sampling = np.sqrt(2 * np.log(s.ep) * s.ep / np.maximum(assigned, 1))
-    excess = 1 + np.minimum(c["expert_skew"] * np.log(s.ep) + sampling, s.ep - 1)
-    return Part(seconds * excess, flops, traffic)
+    seconds = larger(compute, traffic / (c["mbu_experts"] * s.bandwidth), c["sharpness"]) / narrow
+    return Part(seconds * fullest(s, c, assigned), flops, traffic)
 
 
 def activations(s: SimpleNamespace, c: Constants, tokens: Array, mine: Array) -> Part:
