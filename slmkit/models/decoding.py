@@ -15,7 +15,9 @@ from typing import Any
 import torch
 
 from slmkit.models.cache import growing_cache
+from slmkit.models.prefix import SHORTEST, Prefix, Prefixes, common, recording, take
 
+REST_STRIDE = 16
 STRIDE = 64  # padded lengths are multiples of this: a new shape costs more than a few pad tokens
 
 
@@ -32,6 +34,8 @@ class Prompt:
 class Generated:
     """What came out: token ids with the end token if there was one, and the sum of their log-probabilities.
 
+    `cached` counts the tokens of the prompt that were not run over, since their work was stored.
+
     Log-probabilities are those of the model itself, before temperature, top-p and any constraint. Seconds
     count from the moment the row's batch started, so they hold the work for the other rows too: the latency
     of a request in a batch of that size, not of one alone.
@@ -42,6 +46,7 @@ class Generated:
     finish_reason: str = "length"
     ttft_s: float = 0.0
     latency_s: float = 0.0
+    cached: int = 0
 
 
 def batches(lengths: Sequence[int], budget_tokens: int, max_rows: int) -> Iterator[list[int]]:
@@ -66,12 +71,15 @@ def generate(
     top_k: int = 0,
     constraint: Any = None,
     stopped: Callable[[list[int]], bool] | None = None,
+    prefixes: Prefixes | None = None,
+    shared: int = 0,
 ) -> list[Generated]:
     """Generate for one batch of prompts, in their order.
 
     A row ends with a token of `ends`, where `stopped` says so of its ids, or at its limit. `constraint` is a
     logits processor, called with the last token of each row and the logits (rows, vocabulary); its
-    `keep(rows)` is told when the batch shrinks.
+    `keep(rows)` is told when the batch shrinks. The prompts begin with `shared` tokens in common, whose work is
+    taken from `prefixes` or put there; the work for a prompt alone is put there as a whole.
     """
     started = time.perf_counter()
     outputs = [Generated() for _ in prompts]
@@ -80,17 +88,28 @@ def generate(
     waiting = set(rows)
 
     forward = _forward(model)
-    tokens, mask = _left_padded([prompt.ids for prompt in prompts], pad, model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = growing_cache(model.config)
+    ids = [prompt.ids for prompt in prompts]
+    records = prefixes is not None and len(ids) == 1 and len(ids[0]) >= SHORTEST
+    prefix = None
+    if prefixes is not None and (shared or records):
+        prefix = _prefix(forward, model, ids[0], prefixes, shared)
+        records = records and prefix is None
+    tokens, mask, positions, cache = _start(model, ids, pad, prefix)
+    if records:
+        cache = recording(model.config)
+    for output, start in zip(outputs, positions[:, 0].tolist(), strict=True):
+        output.cached = start
 
     while True:
         logits = forward(tokens, mask, positions, cache)
-        logprobs = logits.log_softmax(-1)
+        if records:
+            prefixes.add(take(ids[0], cache))  # type: ignore[union-attr]
+            records = False
+        own = logits
         if constraint is not None:
             logits = constraint(tokens, logits)
         chosen = _choose(logits, [dice[row] for row in rows], temperature, top_p, top_k)
-        gains = logprobs.gather(1, chosen[:, None])[:, 0].tolist()
+        gains = (own.gather(1, chosen[:, None])[:, 0] - own.logsumexp(-1)).tolist()
         now = time.perf_counter() - started
 
         for row, token, gain in zip(rows, chosen.tolist(), gains, strict=True):
@@ -159,10 +178,37 @@ def _choose(
     return tokens.gather(1, torch.minimum(places, last))[:, 0]
 
 
-def _left_padded(prompts: list[list[int]], pad: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _prefix(forward: Any, model: Any, ids: list[int], prefixes: Prefixes, shared: int) -> Prefix | None:
+    """The stored work for the beginning of a prompt; worked out and stored where it is shared and not there."""
+    found = prefixes.find(ids[: shared or len(ids) - 1], shared or SHORTEST)
+    if found or not shared:
+        return found
+    tokens = torch.tensor([ids[:shared]], device=model.device)
+    cache = recording(model.config)
+    forward(tokens, torch.ones_like(tokens), torch.arange(shared, device=model.device)[None], cache)
+    prefixes.add(made := take(ids[:shared], cache))
+    return made
+
+
+def _start(model: Any, ids: list[list[int]], pad: int, prefix: Prefix | None) -> tuple[Any, Any, Any, Any]:
+    """Tokens to run over first, with their mask, positions and cache; mask: (rows, stored and new tokens)."""
+    if prefix is None:
+        tokens, mask = _left_padded(ids, pad, model.device)
+        return tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), growing_cache(model.config)
+    rest = max(len(row) - min(common(prefix.ids, row), len(row) - 1) for row in ids)
+    rest = -(-rest // REST_STRIDE) * REST_STRIDE if len(ids) > 1 else rest
+    starts = [max(0, len(row) - rest) for row in ids]
+    tokens, mask = _left_padded([row[start:] for row, start in zip(ids, starts, strict=True)], pad, model.device, rest)
+    begun = torch.tensor(starts, device=model.device)[:, None]
+    positions = (mask.cumsum(1) - 1).clamp(min=0) + begun
+    stored = (torch.arange(max(starts), device=model.device)[None] < begun).to(mask.dtype)
+    return tokens, torch.cat([stored, mask], dim=1), positions, prefix.rows(model.config, starts)
+
+
+def _left_padded(prompts: list[list[int]], pad: int, device: Any, length: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask, (rows, padded length)."""
-    length = max(map(len, prompts))
-    length = _padded(length) if len(prompts) > 1 else length
+    longest = max(map(len, prompts))
+    length = length or (_padded(longest) if len(prompts) > 1 else longest)
     ids = torch.full((len(prompts), length), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):

@@ -18,6 +18,7 @@ from slmkit.models.base import Model, Request, Sampling
 from slmkit.models.decoding import Generated, Prompt, batches, generate
 from slmkit.models.messages import for_template, variants, with_schema, with_tools
 from slmkit.models.parsing import parse
+from slmkit.models.prefix import Prefixes, groups, shareable
 from slmkit.models.reference import Reference
 from slmkit.records import Reply, Usage
 
@@ -54,6 +55,7 @@ class LocalModel(Model):
         self.batch_tokens = max(BATCH_TOKENS.get(model.device.type, 4_096), BATCH_TOKENS_SMALL * small)
         self.max_rows = MAX_ROWS.get(model.device.type, 64)
         self.grammar: Any = None
+        self.prefixes = Prefixes() if shareable(model) else None
 
     @classmethod
     def load(
@@ -90,10 +92,13 @@ class LocalModel(Model):
             else:
                 yield index, prompt
         places = list(prompts)
-        lengths = [len(prompts[index].ids) for index in places]
-        for batch in batches(lengths, self.batch_tokens, self.max_rows):
-            indices = [places[place] for place in batch]
-            yield from self._run(indices, requests, prompts, sampling)
+        ids = [prompts[index].ids for index in places]
+        for shared, members in groups(ids) if self.prefixes else [(0, range(len(ids)))]:
+            # What is shared takes memory in each row, but no time.
+            lengths = [len(ids[member]) - shared + shared // 4 for member in members]
+            for batch in batches(lengths, self.batch_tokens, self.max_rows):
+                indices = [places[members[place]] for place in batch]
+                yield from self._run(indices, requests, prompts, sampling, shared)
 
     def render(self, messages: list[dict], tools: list[dict] | None = None, schema: dict | None = None) -> str:
         """The prompt as text, up to where the assistant goes on; raises what the template raises."""
@@ -126,7 +131,12 @@ class LocalModel(Model):
         return Prompt(ids, min(sampling.max_tokens, self.context - len(ids)), seed)
 
     def _run(
-        self, indices: list[int], requests: Sequence[Request], prompts: dict[int, Prompt], sampling: Sampling
+        self,
+        indices: list[int],
+        requests: Sequence[Request],
+        prompts: dict[int, Prompt],
+        sampling: Sampling,
+        shared: int,
     ) -> Iterator[tuple[int, Reply]]:
         """One batch; a batch that does not fit the device's memory is run in halves."""
         import torch
@@ -147,22 +157,18 @@ class LocalModel(Model):
                 top_k=sampling.top_k,
                 constraint=constraint,
                 stopped=self._stopped(sampling.stop) if sampling.stop else None,
+                prefixes=self.prefixes,
+                shared=shared,
             )
         except torch.OutOfMemoryError:
             if len(indices) == 1:
                 tokens = len(rows[0].ids)
-                yield (
-                    indices[0],
-                    Reply(
-                        model=self.ref,
-                        usage=Usage(prompt=tokens),
-                        error=f"out of memory at {tokens:,} tokens",
-                    ),
-                )
+                error = f"out of memory at {tokens:,} tokens"
+                yield indices[0], Reply(model=self.ref, usage=Usage(prompt=tokens), error=error)
                 return
             half = len(indices) // 2
-            yield from self._run(indices[:half], requests, prompts, sampling)
-            yield from self._run(indices[half:], requests, prompts, sampling)
+            yield from self._run(indices[:half], requests, prompts, sampling, shared)
+            yield from self._run(indices[half:], requests, prompts, sampling, shared)
             return
         notes = constraint.notes if constraint else [""] * len(rows)
         for index, row, output, thinks, note in zip(indices, rows, outputs, thinking, notes, strict=True):
@@ -183,7 +189,7 @@ class LocalModel(Model):
             tool_calls=parsed.tool_calls,
             malformed=parsed.malformed,
             reasoning=parsed.reasoning,
-            usage=Usage(prompt=len(prompt.ids), completion=len(output.ids), reasoning=reasoning),
+            usage=Usage(prompt=len(prompt.ids), cached=output.cached, completion=len(output.ids), reasoning=reasoning),
             ttft_s=output.ttft_s,
             latency_s=output.latency_s,
             logprob=output.logprob,

@@ -1,8 +1,8 @@
 """From what a model wrote to content, reasoning and tool calls.
 
-Read are: calls behind a mark (`MARKS`; in what syntax is for `callsyntax` and `calltags` to find out), our own
-`NAME<|call|>{...}`, a bare JSON object or list with name and arguments (or parameters), Python call syntax, and
-replies in channels (`channels`). What looks like a call and cannot be read is kept as malformed; what does not
+Read are: calls behind a mark (`MARKS`; `syntax` reads what stands there), our own `NAME<|call|>{...}`, a bare
+JSON object or list with name and arguments (or parameters), Python call syntax, and
+replies in channels. What looks like a call and cannot be read is kept as malformed; what does not
 look like one stays content. Nothing here raises on any text.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
-from slmkit.models import calltags
-from slmkit.models.callsyntax import (
+from slmkit.models.syntax import tagged
+from slmkit.models.syntax.literal import (
     UNREADABLE,
-    Parsed,
     Schemas,
     json_calls,
     named_call,
@@ -50,7 +50,17 @@ _PYTHON_CALL = re.compile(r"([A-Za-z_][\w./:-]*)\(")
 _HEADER = re.compile(r"\s*(?:<\|start\|>)?(?:assistant)?(?P<header>[^\n]{0,200}?)<\|message\|>")
 _MESSAGE_END = re.compile(r"<\|(?:end|eom|eot|return|call)\|>\s*(?=<\|start\|>|\Z)|(?=<\|start\|>assistant)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([^\s<]+)")
-_READERS = (json_calls, python_calls, calltags.headed, calltags.functions, calltags.pairs, calltags.gemma)
+_READERS = (json_calls, python_calls, tagged.headed, tagged.functions, tagged.pairs, tagged.gemma)
+
+
+@dataclass
+class Parsed:
+    """The parts of a reply; `malformed` holds the text of each call that could not be read."""
+
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
 
 
 def parse(text: str, names: Collection[str] = (), calls: bool = True) -> Parsed:
@@ -137,7 +147,7 @@ def _marked(text: str, schemas: Schemas) -> Parsed:
 
 def _body(text: str, at: int, mark: str) -> tuple[str, int]:
     """Text of the call at `at`, and where the text goes on; a mark inside a JSON value ends nothing."""
-    head, end = calltags.HEADED.match(text, at), MARKS[mark]
+    head, end = tagged.HEADED.match(text, at), MARKS[mark]
     search_from = value_end(text, head.end() if head else at)
     following = _START.search(text, search_from)
     stop = following.start() if following else len(text)

@@ -11,7 +11,6 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from slmkit.records import ToolCall
@@ -30,16 +29,6 @@ _STRING_OR_NAME = re.compile(
 )
 _LITERALS = {"true": True, "false": False, "null": None}
 _DECODER = json.JSONDecoder()
-
-
-@dataclass
-class Parsed:
-    """The parts of a reply; `malformed` holds the text of each call that could not be read."""
-
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    malformed: list[str] = field(default_factory=list)
 
 
 def unfenced(body: str) -> str:

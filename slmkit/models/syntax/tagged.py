@@ -1,6 +1,6 @@
 """Calls written as a name with its arguments behind it, or with values between tags.
 
-Values between tags are text: the tool's schema says which of them are strings. As in `callsyntax`, a reader takes
+Values between tags are text: the tool's schema says which of them are strings. As in `literal`, a reader takes
 the whole text or raises one of `UNREADABLE`.
 """
 
@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from slmkit.models.callsyntax import UNREADABLE, Schemas, literal, named_call, skip
+from slmkit.models.syntax.literal import UNREADABLE, Schemas, literal, named_call, skip
 from slmkit.records import ToolCall
 
 HEADED = re.compile(
