@@ -120,7 +120,7 @@ def parameters(notebook: dict[str, Any]) -> Iterator[str]:
             yield f"{line!r} is computed"
         if node.lineno != node.end_lineno or node.lineno not in commented:
             yield f"{line!r}: one line, with a trailing comment"
-    if not 4 <= len(names) <= 10:
+    if not 4 <= len(names) <= 11:
         yield f"{len(names)} parameters"
     if missing := {"scale", "source", "seed"} - set(names):
         yield f"no parameter {sorted(missing)}"

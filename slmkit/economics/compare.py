@@ -6,6 +6,7 @@ row an offer, the ratio with its interval, and where one offer becomes cheaper t
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from slmkit.economics import cost, energy
 from slmkit.economics.architecture import architecture
-from slmkit.economics.catalogue import api_prices, gpu, rents
+from slmkit.economics.catalogue import api_prices, devices, gpu, rents
 from slmkit.economics.cost import Tariff
 from slmkit.economics.deployment import Deployment, best
 from slmkit.economics.tables import tokens
@@ -25,7 +26,7 @@ from slmkit.errors import InputError
 # Median and 90th percentile of the error where nothing was measured: an assumption, wider than any regime that was.
 OUTSIDE = (0.40, 1.00)
 WEIGHTS = ("bf16", "fp8")
-MONTH_TOKENS = 1e6
+USABLE = 0.9  # share of a card's memory that an engine gives to weights and cache
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class Rent:
 
     usd: Range
     source: str
+
+
+@functools.cache
+def _quotes(card: str) -> pd.DataFrame:
+    """On-demand rents of a GPU, cheapest first."""
+    table = rents()
+    quotes = table[(table["device"] == card) & table["provisioning"].astype(str).str.match(r"on-demand($| \()")]
+    return quotes[quotes["provider"] != "market-range"].sort_values("usd_per_gpu_hour")
 
 
 def rent(name: str, usd_per_gpu_hour: float = 0.0) -> Rent:
@@ -47,9 +56,7 @@ def rent(name: str, usd_per_gpu_hour: float = 0.0) -> Rent:
         raise InputError(
             f"usd_per_gpu_hour: expected a price above 0, or 0 for the catalogue's, found {usd_per_gpu_hour}"
         )
-    table = rents()
-    quotes = table[(table["device"] == card.name) & table["provisioning"].astype(str).str.match(r"on-demand($| \()")]
-    quotes = quotes[quotes["provider"] != "market-range"].sort_values("usd_per_gpu_hour")
+    quotes = _quotes(card.name)
     if quotes.empty and not usd_per_gpu_hour:
         raise InputError(f"{card.name}: the catalogue has no rent for it; give its price a GPU hour")
     if quotes.empty:
@@ -108,7 +115,12 @@ def error_of(model: str, card: str, precision: str, concurrency: float | None = 
 
 
 def deploy(model: str, setting: Setting) -> Deployment:
-    """The best deployment in a setting, or one that says why there is none."""
+    """The best deployment in a setting, or one that says why there is none; neither price nor load change it."""
+    return _deploy(str(model), replace(setting, usd_per_gpu_hour=0.0, utilization=1.0))
+
+
+@functools.lru_cache(maxsize=4_096)
+def _deploy(model: str, setting: Setting) -> Deployment:
     return best(
         model, setting.gpu, input_tokens=setting.input_tokens, output_tokens=setting.output_tokens,
         tpot_limit_s=setting.tpot_limit_s, ttft_limit_s=setting.ttft_limit_s, max_gpus=setting.max_gpus,
@@ -117,11 +129,10 @@ def deploy(model: str, setting: Setting) -> Deployment:
 
 
 def hosted(model: str, setting: Setting) -> Hosted:
-    """The best deployment, priced. InputError saying by how much memory or time it misses, and what would do."""
+    """The best deployment, priced. InputError saying by how many bytes or ms it misses, and what would do."""
     found = deploy(model, setting)
     if not found.fits:
-        mend = "allow a longer limit, more GPUs, fewer bits or another GPU"
-        raise InputError(f"{found.why}; {mend}")
+        raise InputError(_misses(model, setting, found.why))
     card, price = gpu(setting.gpu), rent(setting.gpu, setting.usd_per_gpu_hour)
     regime, median, p90 = error_of(model, setting.gpu, found.precision, found.batch)
     tariff = cost.self_hosted(
@@ -135,6 +146,27 @@ def hosted(model: str, setting: Setting) -> Hosted:
         setting.utilization, tdp,
     )  # fmt: skip
     return Hosted(found, tariff, prediction_range(median, p90), regime, float(joules))
+
+
+def _misses(model: str, setting: Setting, why: str) -> str:
+    """By how many bytes or milliseconds a model misses, and what would do."""
+    arch, card = architecture(model), gpu(setting.gpu)
+    form = setting.precisions[-1]
+    needs = arch.weight_bytes(form) + arch.kv_bytes(setting.input_tokens + setting.output_tokens)
+    room = setting.max_gpus * USABLE * card.memory_bytes
+    if needs <= room:
+        return f"{why}; allow a longer limit or more GPUs, or take a faster one"
+    cards = int(np.ceil(needs / (USABLE * card.memory_bytes)))
+    larger = [
+        (known.memory_bytes, known.name)
+        for known in devices().values()
+        if known.kind == "datacenter" and USABLE * known.memory_bytes * setting.max_gpus >= needs
+    ]
+    other = f", or {setting.max_gpus} x {min(larger)[1]}" if larger else ""
+    return (
+        f"{arch.name} lacks {needs - room:,.0f} bytes on {setting.max_gpus} x {card.name} in {form}; {cards} of them "
+        f"would hold it{other}"
+    )
 
 
 def served_by_api(model: str) -> pd.DataFrame:

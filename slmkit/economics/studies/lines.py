@@ -20,6 +20,16 @@ def line(table: pd.DataFrame, precision: str = "4 bit") -> tuple[float, float, f
     return middle, low, high
 
 
+def growth() -> tuple[float, float, float]:
+    """The line of the last cohort over that of the first: at the middle, and the range over the edge regime's error.
+
+    The error is the same in both years, so that it mostly cancels.
+    """
+    table = cohorts()
+    ratios = table.iloc[-1] / table.iloc[0]
+    return ratios["estimate"], ratios.min(), ratios.max()
+
+
 def cohorts() -> pd.DataFrame:
     """The line by year (index), for the newest device of each product line that was sold throughout."""
     known, rows = edge.devices().dropna(subset="product_line"), {}

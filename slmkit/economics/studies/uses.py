@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from slmkit.economics import cost
 from slmkit.economics.architecture import architecture, architectures
 from slmkit.economics.compare import Setting, hosted, served_by_api
-from slmkit.economics.edge import consumer, first_token_s, memory_bytes, tokens_per_s
+from slmkit.economics.edge import consumer, first_token_s, fit, memory_bytes, tokens_per_s
 from slmkit.economics.studies.workloads import SUCCESS, device_usd_per_s
 from slmkit.economics.uncertainty import Range, monte_carlo
 from slmkit.errors import InputError
@@ -67,16 +68,16 @@ def _hosted(model: str, setting: Setting, load: float) -> Iterable[Way]:
 
 
 def _on_site(model: str, setting: Setting, calls_per_month: float) -> Iterable[Way]:
-    """Whole replicas for a number of calls a month, never busier than 80 %."""
-    for card in GPUS:
+    """Whole replicas of 1, 2, 4 or 8 GPUs for a number of calls a month, never busier than 80 %."""
+    for card, gpus in itertools.product(GPUS, (1, 2, 4, 8)):
         try:
-            host = hosted(model, replace(setting, gpu=card))
+            host = hosted(model, replace(setting, gpu=card, max_gpus=gpus))
         except InputError:
             continue
         monthly = host.deployment.out_tok_s_total / setting.output_tokens * 0.8 * cost.HOURS_PER_MONTH * 3600
         replicas = int(np.ceil(calls_per_month / monthly))
         usd = replicas * host.tariff.usd_per_month / calls_per_month
-        name = f"{architecture(model).name} on {replicas} of {host.tariff.hardware}"
+        name = f"{architecture(model).name} on {host.tariff.hardware}" + f", {replicas} times" * (replicas > 1)
         # One replica that is not full costs the same, however fast it really is.
         yield name, usd, host.error if replicas > 1 else EXACT
 
@@ -89,8 +90,6 @@ def _listed(model: str, setting: Setting) -> Iterable[Way]:
 
 def _on_devices(model: str, setting: Setting, precision: str = "q4", least_tok_s: float = 10.0) -> Iterable[Way]:
     """Consumer devices that hold the model in 4 bit and decode 10 tokens/s; hardware and power."""
-    from slmkit.economics.edge import fit
-
     arch = architecture(model)
     for where in consumer().to_dict("records"):
         speed = tokens_per_s(arch, where, precision)

@@ -136,7 +136,7 @@ def below_ten(e: Evidence) -> Finding:
 def moves_with_hardware(e: Evidence) -> Finding:
     """D.4: the line by year of release, the same product lines throughout."""
     table = lines.cohorts()
-    growth = table["estimate"].iloc[-1] / table["estimate"].iloc[0]
+    growth, low, high = lines.growth()
     falls = (table["estimate"].diff().dropna() < -1e-9).any()
     return Finding(
         first_true(fails=falls, holds=growth >= 2, conditional=growth > 1),
@@ -145,8 +145,7 @@ def moves_with_hardware(e: Evidence) -> Finding:
         method=f"{METHOD}; one phone, one laptop and one graphics card of the same product lines in each year",
         figure="figure-line",
         models=edge.LADDER,
-        **measures(growth, table["low"].iloc[-1] / table["high"].iloc[0], table["high"].iloc[-1] / table["low"].iloc[0],
-                   len(table), f"times the line of {table.index[0]} in {table.index[-1]}"),
+        **measures(growth, low, high, len(table), f"times the line of {table.index[0]} in {table.index[-1]}"),
     )  # fmt: skip
 
 

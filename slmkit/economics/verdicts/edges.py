@@ -28,7 +28,7 @@ def no_noticeable_delay(e: Evidence) -> Finding:
             said.append(f"{size} {kind} {rows['tok_s'].median():.3g} tok/s (low {speed:.3g}), {first:.2g} s")
     share = np.mean([met["8 bn", kind] for kind in edge.CLASSES])
     laptop = table[(table["model"] == architecture(SLM).name) & (table["device_class"] == "laptop")]
-    here = e.extra.get("here", "")
+    here = measured_here(e.extra.get("here"))
     return Finding(
         first_true(holds=share >= 0.5, conditional=any(met.values()), fails=not any(met.values())),
         rule="; ".join(said) + (f"; measured here: {here}" if here else ""),
@@ -40,6 +40,17 @@ def no_noticeable_delay(e: Evidence) -> Finding:
         models=ASKED.values(),
         **measures(laptop["tok_s"].median(), laptop["tok_s_low"].median(), laptop["tok_s_high"].median(), len(table),
                    "tokens/s, 8 bn in 4 bit on a laptop"),
+    )  # fmt: skip
+
+
+def measured_here(table: pd.DataFrame | None) -> str:
+    """Models of 100 million parameters and more that were measured on this machine, one request at a time."""
+    if table is None:
+        return ""
+    rows = table[(table["batch"] == 1) & (table["params"] >= 1e8)]
+    return ", ".join(
+        f"{row.model} {row.out_tok_s:.3g} tok/s, first token of {row.input_tokens} after {row.ttft_s:.2g} s on "
+        f"{row.device}" for row in rows.itertuples()
     )  # fmt: skip
 
 
@@ -73,39 +84,41 @@ def at_the_edge(e: Evidence) -> Finding:
     people = edge.consumer()
     sizes = {kind: lines.line(people[people["device_class"] == kind]) for kind in edge.CLASSES}
     met = {kind: ends[1] >= 1 for kind, ends in sizes.items()}
-    mixes = pd.Series({share: mix_ratio(e, share) for share in (0.0, 0.1, 0.3, 0.5)})
-    dearer = mixes[mixes >= 1]
-    phone = sizes["phone"]
+    mixes = pd.DataFrame({share: mix_ratios(share) for share in (0.0, 0.1, 0.3, 0.5)}, index=["owned", "bought"])
+    cheaper = (mixes.loc[:, mixes.columns <= 0.3] < 1).all(axis=1)
+    said = "; ".join(
+        f"device {name}: " + ", ".join(f"{share:.0%} {ratio:.2g}" for share, ratio in row.items())
+        for name, row in mixes.iterrows()
+    )
     return Finding(
         first_true(
-            holds=all(met.values()) and (mixes[mixes.index <= 0.3] < 1).all(),
+            holds=all(met.values()) and cheaper.all(),
             conditional=any(met.values()),
             fails=not any(met.values()),
         ),
-        rule="largest dense size: " + ", ".join(f"{kind} {spelled(*ends, 'bn')}" for kind, ends in sizes.items())
-        + "; cost with x of the tasks sent to the back end, over back end alone: "
-        + ", ".join(f"{share:.0%} {ratio:.2g}" for share, ratio in mixes.items()),
-        condition=f"{named(kind for kind in met if met[kind])}; dearer than the back end alone where "
-        f"{named(f'{share:.0%}' for share in dearer.index)} goes there; sensors and cameras have no row",
-        method=f"{METHOD}; device with its launch price over three years at two hours a day and power; back end: 70 "
-        f"bn by API",
+        rule="largest dense size: "
+        + ", ".join(f"{kind} {spelled(*ends, 'bn')}" for kind, ends in sizes.items())
+        + f"; cost with x of the tasks sent to the back end, over the back end alone, {said}",
+        condition=f"sizes: {named(kind for kind in met if met[kind])}; cheaper than the back end alone only where the "
+        f"device is {named(cheaper.index[cheaper])}; sensors and cameras have no row",
+        method=f"{METHOD}; middle laptop; owned: electricity alone, bought: launch price over three years at two "
+        f"hours a "
+        "day as well; back end: 70 bn by API",
         figure="figure-edge",
         models=[SLM],
-        **measures(*phone, len(people), "bn parameters, dense, 4 bit, on a phone"),
-    )  # fmt: skip
+        **measures(*sizes["phone"], len(people), "bn parameters, dense, 4 bit, on a phone"),
+    )
 
 
-def mix_ratio(e: Evidence, sent: float, n_in: int = 2_000, n_out: int = 200) -> float:
-    """Cost of a solved task with a share sent to the back end, over the back end alone; middle laptop."""
+def mix_ratios(sent: float, n_in: int = 2_000, n_out: int = 200) -> list[float]:
+    """Cost of a solved task with a share sent to the back end over the back end alone, device owned and bought."""
     laptops = edge.consumer()[edge.consumer()["device_class"] == "laptop"]
-    arch = architecture(SLM)
-    usd = []
+    arch, usd = architecture(SLM), []
     for where in laptops.to_dict("records"):
-        busy = float(edge.first_token_s(arch, where, "q4", n_in)) + n_out / edge.tokens_per_s(arch, where, "q4")
-        usd.append(busy * device_usd_per_s(where)[1])
-    device = float(np.median(usd)) / SUCCESS["slm"].mid
+        busy = edge.first_token_s(arch, where, "q4", n_in) + n_out / edge.tokens_per_s(arch, where, "q4")
+        usd.append([busy * rate for rate in device_usd_per_s(where)])
     back = api_call(API_MODEL, n_in, n_out).mid / SUCCESS["llm"].mid
-    return ((1 - sent) * device + sent * back) / back
+    return [float(((1 - sent) * device / SUCCESS["slm"].mid + sent * back) / back) for device in np.median(usd, axis=0)]
 
 
 def need_not_be_on_the_device(e: Evidence) -> Finding:

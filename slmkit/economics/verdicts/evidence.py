@@ -28,11 +28,11 @@ class Claim(Protocol):
 class Evidence:
     """The tables of notebook 02 by name, as it reads them back from CSV, for the claims' own pair of models.
 
-    `saturated`, `map`, `needed` (`studies.serving`); `grid`, `uses` (`studies.workloads`, `.uses`); `shared`, `fixed`,
-    `payback`, `load` (`studies.operation`); `list`, `trends`, `chips` (`studies.prices`); `pairs`
-    (`studies.published`); `fit_map` (`edge`); `activation` (`studies.activation.compare`); `here` (`calibrate.rows` of this machine).
-    `share` is the share of the grid with its interval, `cheapest` how often each way of running the small model is
-    the cheapest, with the device paid for in full (`all`) and owned anyway (`owned`).
+    `saturated`, `map`, `needed` (`studies.serving`); `grid` (`studies.workloads`); `uses` (`studies.uses`); `shared`,
+    `fixed`, `payback`, `load` (`studies.operation`); `list`, `trends`, `chips` (`studies.prices`); `pairs`
+    (`studies.published`); `fit_map` (`edge`); `share` (`studies.tables.share`); `activation`
+    (`studies.activation.compare`). `extra`: `own_models`, the two models of `activation`, and `here`, the table of
+    `studies.tables.measured_here`.
     """
 
     claims: Iterable[Claim]

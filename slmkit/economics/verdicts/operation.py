@@ -178,7 +178,8 @@ def development_repaid(e: Evidence) -> Finding:
 def five_uses(e: Evidence) -> Finding:
     """S0-12: five uses, the cheapest small against the cheapest large way."""
     table = e["uses"].set_index("use")
-    won = table["only"].astype(bool) | (table["low"] > 1)
+    won = table["only"].astype(bool) | (table["ratio"] > 1)
+    sure = table["only"].astype(bool) | (table["low"] > 1)
     scale = table.loc["100 M calls a month"]
     said = "; ".join(
         f"{use}: {'the only option' if row.only else spelled(row.ratio, row.low, row.high)} ({row.slm_way} against "
@@ -187,9 +188,11 @@ def five_uses(e: Evidence) -> Finding:
     return Finding(
         first_true(holds=won.all(), conditional=won.sum() >= 3, fails=won.sum() <= 2),
         rule=said,
-        condition=f"{named(won.index[won])}; not shown: {named(won.index[~won])}",
-        method="cheapest way of each size that meets the use; won where the lower end of LLM over SLM a solved task "
-        "lies above 1",
+        condition=f"{named(won.index[won])}; not: {named(won.index[~won])}; by more than the error only: "
+        f"{named(won.index[sure])}",
+        method="cheapest way of each size that meets the use; LLM over SLM a solved task, Monte Carlo over "
+        "prediction and "
+        "shares of solved tasks",
         figure="figure-uses",
         models=[SLM, LLM, "gpt-oss-120b", "Qwen3-30B-A3B"],
         **measures(
