@@ -23,7 +23,7 @@ class GPU:
     bandwidth_bytes_s: float
     peak_flops: dict[str, float] = field(hash=False)  # FLOP/s by number format: bf16, fp8, int8, fp4
     tdp_w: float | None = None
-    link_bytes_s: float = 0.0  # to its peers, per direction
+    link_bytes_s: float = 0.0  # per direction: to the switch or bus; on a mesh (infinity) to each peer
     fabric: str = "none"  # nvlink, infinity, pcie, ethernet, none
     fabric_gpus: int = 1  # devices that the fabric joins
     kind: str = "datacenter"  # or consumer, server-cpu, edge, phone

@@ -9,8 +9,6 @@ judged but not fitted.
 from __future__ import annotations
 
 import datetime
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +16,11 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from slmkit import config, files
-from slmkit.economics.constants import CONSTANTS, FILE
+from slmkit.economics import constants
+from slmkit.economics.constants import CONSTANTS
 from slmkit.economics.throughput.points import Points, points
 from slmkit.economics.throughput.rows import questions, read_measured
-from slmkit.economics.validate import REGIME, compare, regime_errors, summary
+from slmkit.economics.validate import compare, regime_errors, summary
 
 SPLITS = {"gpu": "GPU type", "shape": "model shape", "source": "data source"}
 RARE = 10  # kinds of fewer rows are left out together
@@ -75,12 +74,12 @@ def held_out(table: pd.DataFrame, by: str, max_steps: int = 20) -> pd.DataFrame:
     parts = []
     for name in sorted(table[f"left_out_{by}"].unique()):
         out = table[f"left_out_{by}"] == name
-        constants = fit(table[~out].reset_index(drop=True), max_steps=max_steps)
+        found = fit(table[~out].reset_index(drop=True), max_steps=max_steps)
         part = table[out].reset_index(drop=True)
-        part["predicted"] = points(part).throughput(constants)
+        part["predicted"] = points(part).throughput(found)
         parts.append(part)
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(ratio=found["predicted"] / found["out_tok_s_total"])
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.assign(ratio=whole["predicted"] / whole["out_tok_s_total"])
 
 
 def errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -91,22 +90,22 @@ def errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
-def refit(rows: pd.DataFrame | None = None, path: str | Path | None = None) -> dict:
-    """Fits all rows (the committed ones by default), then leaves one GPU type, shape and source out in turn.
+def refit(measured: str | Path | None = None, path: str | Path | None = None) -> dict:
+    """Fits all rows of a CSV (the committed ones by default), then leaves a GPU type, shape and source out in turn.
 
-    Returns the record that `constants.json` holds and writes it to `path` if given. Takes some minutes.
+    Returns the record that `constants.json` holds and writes it to `path` if given. Takes some five minutes.
     """
-    rows = read_measured() if rows is None else rows
+    rows = read_measured(measured)
     table = usable(rows)
-    constants = fit(table)
+    found = fit(table)
     folds = {name: held_out(table, name) for name in SPLITS}
     record = {
         "fitted_on": datetime.date.today().isoformat(),
         "command": "slmkit cost fit",
-        "rows_sha256": rows_sha256(rows),
+        "rows_sha256": rows_sha256(measured),
         "n_rows": len(table),
-        "constants": constants,
-        "in_sample": errors(compare(rows, constants).query("skip == ''")),
+        "constants": found,
+        "in_sample": errors(compare(rows, found).query("skip == ''")),
         "held_out": {name: errors(fold) for name, fold in folds.items()},
         "worst_left_out": {name: worst(fold, name) for name, fold in folds.items()},
         "regimes": regime_errors(pd.concat(folds.values(), ignore_index=True)),
@@ -122,19 +121,11 @@ def worst(fold: pd.DataFrame, by: str) -> dict[str, dict[str, float]]:
     return dict(sorted(found.items(), key=lambda item: -item[1]["median_ape"]))
 
 
-def rows_sha256(rows: pd.DataFrame) -> str:
-    """Hash of what the fit reads of the rows, so that constants can be matched with them."""
-    return hashlib.sha256(rows.to_csv(index=False).encode("utf-8")).hexdigest()
+def rows_sha256(path: str | Path | None = None) -> str:
+    """SHA-256 of the file of measured rows, by default the committed one."""
+    return files.sha256(path or config.resource("data/economics/measured_throughput.csv"))
 
 
-def committed() -> Path:
-    """Where the record of the committed constants lies."""
-    return config.resource(FILE)
-
-
-def changed(record: Mapping) -> bool:
+def changed() -> bool:
     """Whether the committed rows differ from those that the committed constants were fitted on."""
-    return record["rows_sha256"] != rows_sha256(read_measured())
-
-
-__all__ = ["REGIME", "changed", "committed", "errors", "fit", "held_out", "refit", "usable"]
+    return constants.record()["rows_sha256"] != rows_sha256()

@@ -82,8 +82,9 @@ def predict(
     """
     for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens), ("concurrency", concurrency)):
         values = np.asarray(1 if value is None else value, float)
-        if (values < 1).any() or (name != "concurrency" and np.isnan(values).any()):
-            raise InputError(f"{name} is {np.nanmin(values):g}; it must be at least 1")
+        wrong = values[(values < 1) | (np.isnan(values) & (name != "concurrency"))]
+        if wrong.size:
+            raise InputError(f"{name} is {wrong.flat[0]:g}; it must be at least 1")
     s = shapes(arch, gpu, precision, kv_precision)
     c = constants or fitted()
     s = engine_overheads(layout(s, tp, pp, dp, ep), c, engine)

@@ -34,12 +34,15 @@ def predict_open(arch, gpu, *, requests_s, output_tokens, **deployment) -> dict[
     found = predict(arch, gpu, output_tokens=output_tokens, concurrency=np.exp(high), **deployment)
     stable = load < 1
     in_flight = np.where(stable, rate * (found["ttft_s"] + n_out * found["tpot_s"]), np.exp(high))
-    served = np.minimum(rate * n_out, full["out_tok_s_total"])
-    return found | {
-        "out_tok_s_total": served,
-        "out_tok_s_per_gpu": served * found["out_tok_s_per_gpu"] / found["out_tok_s_total"],
-        "ttft_s": np.where(stable, found["ttft_s"], np.inf),
-        "concurrency": np.minimum(in_flight, np.exp(high)),
-        "load": load,
-        "stable": stable,
-    }
+    busy = np.minimum(rate * n_out / found["out_tok_s_total"], 1)  # below one request in flight the GPU idles between
+    flows = ("out_tok_s_total", "out_tok_s_per_gpu", "in_tok_s_total", "compute_share", "memory_share")
+    return (
+        found
+        | {name: found[name] * busy for name in flows}
+        | {
+            "ttft_s": np.where(stable, found["ttft_s"], np.inf),
+            "concurrency": np.minimum(in_flight, np.exp(high)),
+            "load": load,
+            "stable": stable,
+        }
+    )

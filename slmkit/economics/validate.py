@@ -51,11 +51,13 @@ def band(concurrency: float) -> str:
     return f"{low}-{high - 1}" if high < BANDS[-1][1] else f"{low}+"
 
 
-def summary(ratio: pd.Series) -> dict[str, float]:
-    """n, median and 90th percentile of |predicted / measured - 1|, and bias: the median of predicted / measured - 1."""
+def summary(ratio: pd.Series) -> dict[str, float | None]:
+    """n, median and 90th percentile of |predicted / measured - 1|, and bias: the median of predicted / measured - 1;
+    None in each where there is no row.
+    """
     ratio = ratio.dropna()
     if ratio.empty:
-        return {"n": 0, "median_ape": float("nan"), "p90_ape": float("nan"), "bias": float("nan")}
+        return {"n": 0, "median_ape": None, "p90_ape": None, "bias": None}
     error = (ratio - 1).abs()
     found = {"median_ape": error.median(), "p90_ape": error.quantile(0.9), "bias": ratio.median() - 1}
     return {"n": len(ratio), **{name: round(float(value), 4) for name, value in found.items()}}

@@ -56,7 +56,9 @@ def checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """The rows, with every optional column present; InputError for the first entry that can't be used."""
     if missing := [name for name in REQUIRED if name not in table]:
         raise InputError(f"{where}: no column {missing[0]!r}; it needs {', '.join(REQUIRED)}")
-    table = table.assign(**{name: np.nan for name in OPTIONAL if name not in table})
+    if table.empty:
+        raise InputError(f"{where}: no rows below the header")
+    table = table.assign(**{name: np.nan for name in OPTIONAL if name not in table}).reset_index(drop=True)
     for name in ("n_gpus", "out_tok_s_total"):
         values = pd.to_numeric(table[name], errors="coerce")
         refuse(table, where, name, ~(values > 0) | np.isinf(values), "must be a number above 0")

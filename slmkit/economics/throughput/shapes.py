@@ -66,7 +66,8 @@ def device_shape(device: GPU, arch: Architecture, precision: str) -> dict[str, f
         "bandwidth": device.bandwidth_bytes_s,
         "memory": device.memory_bytes,
         "link": max(device.link_bytes_s, 1e9),
-        "switched": device.fabric in ("nvlink",),
+        "switched": device.fabric == "nvlink",
+        "mesh": device.fabric == "infinity",
         "domain": device.fabric_gpus,
         "arm": device.host == "arm",
     }

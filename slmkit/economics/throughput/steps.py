@@ -130,7 +130,7 @@ def links(s: SimpleNamespace, c: Constants, tokens: Array) -> Array:
     switched = s.switched > 0
     share = np.where(switched, c["link_share_switched"], c["link_share_other"])
     latency = np.where(switched, c["allreduce_s_switched"], c["allreduce_s_other"])
-    rate = share * s.link
+    rate = share * s.link * np.where(s.mesh > 0, np.maximum(s.tp - 1, 1), 1)  # a mesh has a link to each peer
     peers = (s.tp - 1) / s.tp
     hops = 1 + c["hop_share"] * np.log2(np.maximum(s.tp, 2) / 2)
     reduce = 2 * s.layers * (latency * hops + 2 * peers * tokens * s.hidden * 2 / rate)
