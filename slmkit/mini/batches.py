@@ -21,11 +21,12 @@ BUCKET = 64  # lengths are padded to multiples of it
 
 
 class Batch(NamedTuple):
-    """Token ids and loss weights, both (rows, length); `first` marks the first token of each answer."""
+    """Token ids and loss weights, (rows, length), with the first token of each answer that calls and that does not."""
 
     ids: np.ndarray
     weights: np.ndarray
-    first: np.ndarray
+    calls: np.ndarray
+    texts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Weights:
     """Loss weights: 1 on what the assistant says, little on the prompt, much on an answer's first token."""
 
     prompt: float = 0.05
-    first: float = 4.0
+    first: float = 8.0
     sampled: float = 0.2  # share of prompt tokens in the loss; their weight makes up for the others
 
 
@@ -57,7 +58,8 @@ class Stream:
 
     def __next__(self) -> Batch:
         chunk, position = self.cursor
-        batches = self._batches(chunk)
+        while position >= len(batches := self._batches(chunk)):  # none at all, when few rows of a chunk are alike
+            chunk, position = chunk + 1, 0
         self.cursor = [chunk, position + 1] if position + 1 < len(batches) else [chunk + 1, 0]
         return batches[position]
 
@@ -85,14 +87,17 @@ class Stream:
         ids = np.full((len(rows), length), self.tokenizer.pad_token_id, np.int64)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row
-        spoken, first = answers(ids, *self.tokenizer.convert_tokens_to_ids(["<|assistant|>", self.tokenizer.eos_token]))
+        marks = self.tokenizer.convert_tokens_to_ids(["<|assistant|>", "<|call|>", self.tokenizer.eos_token])
+        spoken, first, calls = answers(ids, *marks)
         sampled = (rng.random(ids.shape) < self.weights.sampled) & (ids != self.tokenizer.pad_token_id)
         weights = np.where(spoken, 1.0, sampled * self.weights.prompt / self.weights.sampled)
-        return Batch(ids, np.where(first, self.weights.first, weights).astype(np.float32), first)
+        return Batch(
+            ids, np.where(first, self.weights.first, weights).astype(np.float32), first & calls, first & ~calls
+        )
 
 
-def answers(ids: np.ndarray, assistant: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Masks over ids (rows, length): what the assistant says, end token included, and its first token."""
+def answers(ids: np.ndarray, assistant: int, call: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks over ids (rows, length): what the assistant says with the end token, its first token, answers that call."""
     spoken = np.zeros(ids.shape, bool)
     speaking = np.zeros(len(ids), bool)
     for column in range(ids.shape[1]):
@@ -100,4 +105,9 @@ def answers(ids: np.ndarray, assistant: int, end: int) -> tuple[np.ndarray, np.n
         speaking = (speaking & (ids[:, column] != end)) | (ids[:, column] == assistant)
     first = np.zeros(ids.shape, bool)
     first[:, 1:] = spoken[:, 1:] & ~spoken[:, :-1]
-    return spoken, first
+    calls = np.zeros(ids.shape, bool)
+    calling = np.zeros(len(ids), bool)
+    for column in reversed(range(ids.shape[1])):  # from an answer's end to its start: has a call been met?
+        calling = spoken[:, column] & (calling | (ids[:, column] == call))
+        calls[:, column] = calling
+    return spoken, first, calls

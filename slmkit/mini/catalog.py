@@ -7,7 +7,7 @@ from synonym sets, arguments with the words that introduce them).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,12 @@ class Arg:
     """One argument: its names (the first is canonical), what fills it, and the words that introduce it."""
 
     names: tuple[str, ...]
-    kind: str  # a value pool, or `enum`, `bool`, `list`
+    kind: str  # a value pool, or `enum`, `bool`, `list`, `object`
     options: tuple[str, ...] = ()  # enum: values; bool: phrase if true, phrase if false; list: the pool of its items
     required: bool = True
     links: tuple[str, ...] = ()  # `$` stands for the value
+    about: str = ""
+    fields: tuple[Arg, ...] = ()  # of an object
 
     @property
     def name(self) -> str:
@@ -74,6 +76,8 @@ class Tool:
     phrasings: tuple[str, ...] = ()
     verb: str = ""
     nouns: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()  # the same description in other words
+    test: tuple[str, ...] = ()  # phrasings that no training conversation holds
 
     def words(self) -> frozenset[str]:
         """Content words of name and description, for the near-duplicate check."""
@@ -86,23 +90,26 @@ def content_words(noun: str) -> list[str]:
     return [word for word in re.findall(r"[a-z0-9]+", noun.lower()) if word not in _SMALL_WORDS]
 
 
-def _argument(name: str, text: str) -> Arg:
+def _argument(name: str, spec: Any) -> Arg:
+    """An argument from `NAME/ALIAS: [opt ]KIND[ OPTIONS][; LINK ...][ | ABOUT]`, or from the mapping of an object."""
+    names = tuple(name.removesuffix("?").split("/"))
+    names = (names[0].removesuffix("?"), *names[1:])
+    if isinstance(spec, dict):
+        fields = tuple(_argument(field, text) for field, text in spec.items())
+        return Arg(names, "object", required="?" not in name, fields=fields)
+    text, _, about = spec.partition(" | ")
     kind, *links = [part.strip() for part in text.split(";")]
     required = not kind.startswith("opt ")
     head, _, rest = kind.removeprefix("opt ").partition(" ")
-    return Arg(
-        tuple(name.split("/")),
-        head,
-        tuple(part.strip() for part in rest.split(",") if part),
-        required,
-        tuple(links),
-    )
+    options = tuple(part.strip() for part in rest.split(",") if part)
+    return Arg(names, head, options, required, tuple(links), about.strip())
 
 
 def _tool(domain: str, row: dict[str, Any]) -> Tool:
-    args = tuple(_argument(name, text) for name, text in row["with"].items())
+    args = tuple(_argument(name, spec) for name, spec in (row["with"] or {}).items())
     if "say" in row:
-        return Tool(domain, row["name"], row["about"], args, phrasings=tuple(row["say"]))
+        also, test = tuple(row.get("also", ())), tuple(row.get("test", ()))
+        return Tool(domain, row["name"], row["about"], args, tuple(row["say"]), also=also, test=test)
     nouns = tuple(row["it"])
     name = row.get("as") or "_".join([row["do"], *content_words(nouns[0])])
     return Tool(domain, name, f"{row['do'].capitalize()} {nouns[0]}", args, verb=row["do"], nouns=nouns)
@@ -128,12 +135,26 @@ def catalog() -> tuple[Tool, ...]:
     rows = []
     for path in sorted((folder() / "tools").glob("*.yaml")):
         for domain, tools in read(f"tools/{path.stem}").items():
-            for row in tools:
+            for row in tools if domain != "pools" else ():
+                if isinstance(row, str):
+                    continue  # a pool's name, in `integers` or `numbers`
                 try:
                     rows.append(_tool(domain, row))
                 except (KeyError, AttributeError, TypeError) as error:
                     raise InputError(f"{path}: domain {domain}: bad tool {row!r} ({error})") from None
     return tuple(rows)
+
+
+@cache
+def pools() -> dict[str, Any]:
+    """Value pools of `values.yaml` and of the files of tools: `pools`, and which are `integers` and `numbers`."""
+    found: dict[str, Any] = {"pools": {}, "integers": set(), "numbers": set()}
+    for name in ("values", *(f"tools/{path.stem}" for path in sorted((folder() / "tools").glob("*.yaml")))):
+        given = read(name)
+        found["pools"] |= given.get("pools") or {}
+        for kind in ("integers", "numbers"):
+            found[kind] |= {pool for pool in given.get(kind) or () if isinstance(pool, str)}
+    return found
 
 
 @cache
@@ -162,6 +183,11 @@ def training_tools(composed: bool) -> tuple[Tool, ...]:
         for tool in catalog()
         if tool.domain not in held_out_domains() and tool not in held and bool(tool.verb) == composed
     )
+
+
+def for_testing(tool: Tool) -> Tool:
+    """The tool as evaluation asks for it: by phrasings (or frames, when composed) that training never uses."""
+    return replace(tool, phrasings=tool.test or tool.phrasings, test=tool.test or ("frames",))
 
 
 def near_duplicates(limit: float = 0.6) -> list[tuple[str, str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -22,9 +23,11 @@ class Shape:
 
     tools: tuple[int, int]
     turns: tuple[int, int]
-    no_call: float = 0.17
+    no_call: float = 0.2
     several: float = 0.06
     verbose: float = 0.12
+    steps: float = 0.03  # two calls, the second after the result of the first
+    in_part: float = 0.04  # a required argument is left out, and asked for
 
 
 def sample(tools: Sequence[Tool], count: int, rng: Random) -> list[Tool]:
@@ -71,17 +74,28 @@ def turn(rng: Random, shape: Shape, views: list[Offer], pool: Sequence[Tool], vi
     if rng.random() < shape.no_call:
         return [
             user(_unanswerable(rng, views, pool, view)),
-            {"role": "assistant", "content": language()["refusal"]},
+            said(language()["refusal"]),
         ]
+    offer = rng.choice(views)
+    if rng.random() < shape.steps:
+        text, wanted = requests.several([rng.choice(views) for _ in range(2)], rng, "steps")
+        first, second = ([calls([call]), result(rng)] for call in wanted)
+        return [user(text), *first, *second, said(language()["done"])]
+    if offer.tool.verb and rng.random() < shape.in_part and any(arg.required for arg in offer.tool.args):
+        text, missing = requests.ask_in_part(offer, rng)
+        return [user(text), said(language()["ask_back"].replace("{argument}", missing))]
     if rng.random() < shape.several:
         text, wanted = requests.several([rng.choice(views) for _ in range(rng.choice((2, 2, 3)))], rng)
-    else:
-        text, call = requests.ask(rng.choice(views), rng)
-        wanted = [call]
-    turn = [user(text), calls(wanted)]
-    if len(wanted) == 1 and rng.random() < 0.05:
-        turn += [{"role": "tool", "content": '{"status": "ok"}'}, {"role": "assistant", "content": "Done."}]
-    return turn
+        return [user(text), calls(wanted)]
+    text, call = requests.ask(offer, rng)
+    answered = [user(text), calls([call])]
+    if rng.random() < 0.04:
+        answered += [result(rng), said(language()["done"])]
+    elif rng.random() < 0.02:
+        trouble = values.fill(rng.choice(language()["troubles"]), rng)
+        failed = {"role": "tool", "content": json.dumps({"error": trouble}, ensure_ascii=False)}
+        answered += [failed, said(language()["failed"].replace("{error}", trouble))]
+    return answered
 
 
 def _unanswerable(rng: Random, views: list[Offer], pool: Sequence[Tool], view: View) -> str:
@@ -102,6 +116,16 @@ def user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
+def said(text: str) -> dict[str, Any]:
+    """An assistant message of text alone."""
+    return {"role": "assistant", "content": text}
+
+
+def result(rng: Random) -> dict[str, Any]:
+    """What a tool gave back, in good order."""
+    return {"role": "tool", "content": values.fill(rng.choice(language()["results"]), rng)}
+
+
 def calls(wanted: list[requests.Call]) -> dict[str, Any]:
     """An assistant message that makes these calls."""
     return {
@@ -120,6 +144,9 @@ def without_a_tool(made: Conversation, rng: Random) -> Conversation | None:
     }
     mixed = {call["function"]["name"] for message in made["messages"] for call in message.get("tool_calls", ())[1:]}
     mixed |= {m["tool_calls"][0]["function"]["name"] for m in made["messages"] if len(m.get("tool_calls", ())) > 1}
+    asks_back = language()["ask_back"].partition("{")[0]
+    if any((message["content"] or "").startswith(asks_back) for message in made["messages"]):
+        return None  # it does not say which tool lacks an argument
     if len(made["tools"]) < 2 or not (names := sorted(called - mixed)):
         return None
     gone, messages, after = rng.choice(names), [], False

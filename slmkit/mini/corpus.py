@@ -1,31 +1,40 @@
 """Conversations with tools, without end: the training stream and the evaluation sets of the mini models.
 
-A conversation has `tools` (OpenAI-style) and `messages`: one to eight tools, one to eight requests, of which
-a quarter and more want no call. What is held out (`held_out.yaml`) is offered in evaluation sets only.
+A conversation has `tools` (OpenAI-style) and `messages`: one to twelve tools, one to eight requests, of which
+a quarter and more want no call. What is held out (`held_out.yaml`) is offered in evaluation sets only, and these
+ask by phrasings that training never uses; the sets named `..._said` use those of training, for comparison.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
 
 from slmkit.errors import unknown
-from slmkit.mini import catalog, invent, offers
+from slmkit.mini import catalog, errands, invent, offers
 from slmkit.mini.catalog import Tool
-from slmkit.mini.conversation import Conversation, Shape, sample, talk, turn, without_a_tool
+from slmkit.mini.conversation import Conversation, Shape, said, sample, talk, turn, user, without_a_tool
+from slmkit.models.messages import with_schema
 
-EASY = Shape((1, 1), (3, 8), no_call=0.3, several=0.0, verbose=0.0)
+Maker = Callable[[Random], Conversation]
+
+# The start: which of a few tools is meant, mostly told by shared words, and no way out by refusing.
+EASY = Shape((2, 6), (5, 10), no_call=0.0, several=0.0, verbose=0.0, steps=0.0, in_part=0.0)
 SHAPES = (
-    Shape((1, 3), (4, 9)),
-    Shape((1, 5), (3, 9)),
-    Shape((2, 5), (3, 8)),
-    Shape((1, 1), (3, 8), no_call=0.45),  # whether one tool fits is the easiest form of the question
-    Shape((3, 8), (2, 6)),
+    Shape((1, 3), (5, 11)),
+    Shape((1, 5), (5, 10)),
+    Shape((2, 5), (4, 9)),
+    Shape((1, 1), (4, 9), no_call=0.4),  # whether one tool fits is the easiest form of the question
+    Shape((3, 8), (3, 7)),
+    Shape((6, 12), (2, 5), verbose=0.0),
 )
-TWINS = 0.2  # share of conversations told again without a tool that they call: same words, other answers
-SINGLE = Shape((1, 5), (1, 1), no_call=0.0, several=0.0, verbose=0.0)
+ERRANDS = 0.08  # share of conversations without tools, about extraction, labels, templates, short lists
+TWINS = 0.15  # share of conversations told again without a tool that they call: same words, other answers
+SINGLE = Shape((1, 5), (1, 1), no_call=0.0, several=0.0, verbose=0.0, steps=0.0, in_part=0.0)
 
 
 def stream(seed: int | str, easy: bool = False) -> Iterator[Conversation]:
@@ -39,69 +48,81 @@ def stream(seed: int | str, easy: bool = False) -> Iterator[Conversation]:
 
 
 def conversation(rng: Random, shape: Shape) -> Conversation:
-    """One training conversation: composed, procedural, or hand-written tools (renamed, or word-swapped)."""
+    """One training conversation: an errand, or tools: composed, procedural, hand-written (renamed, or word-swapped)."""
+    if shape is EASY and rng.random() < 0.75:
+        return lexical(rng, shape)
+    if rng.random() < ERRANDS:
+        return errand(rng, rng.choice(sorted(errands.KINDS)), catalog.training_tools(False), rng.randint(2, 5))
     draw, verbose = rng.random(), rng.random() < shape.verbose
-    if draw < 0.25:
+    if draw < 0.20:
         pool: Sequence[Tool] = catalog.training_tools(True)
         return talk(rng, shape, pool, lambda tool: offers.composed(tool, rng, verbose))
-    if draw < 0.40:
-        return talk(
-            rng,
-            shape,
-            [invent.procedural(rng) for _ in range(shape.tools[1] + 2)],
-            lambda tool: offers.plain(tool, rng),
-        )
+    if draw < 0.48:
+        return lexical(rng, shape)
     hand = catalog.training_tools(False)
-    if draw < 0.52:
-        hand = tuple(invent.swapped(tool, rng) for tool in sample(hand, shape.tools[1] + 3, rng))
-    keep = rng.random() < 0.6
-    return talk(
-        rng,
-        shape,
-        hand,
-        lambda tool: offers.plain(tool, rng) if keep and not verbose else offers.disguised(tool, rng, verbose),
-    )
+    look = rng.choice((offers.plain, offers.reworded, offers.disguised))
+    if verbose:
+        return talk(rng, shape, hand, lambda tool: offers.disguised(tool, rng, verbose))
+    return talk(rng, shape, hand, lambda tool: look(tool, rng))
+
+
+def lexical(rng: Random, shape: Shape) -> Conversation:
+    """Tools that a request names by shared words: procedural ones, or hand-written ones with their words swapped."""
+    if rng.random() < 0.57:
+        pool = [invent.procedural(rng) for _ in range(shape.tools[1] + 2)]
+    else:
+        pool = [invent.swapped(tool, rng) for tool in sample(catalog.training_tools(False), shape.tools[1] + 3, rng)]
+    return talk(rng, shape, pool, lambda tool: offers.plain(tool, rng))
+
+
+def errand(rng: Random, kind: str, tools: Sequence[Tool], turns: int, test: bool = False) -> Conversation:
+    """A conversation about one kind of errand; its `schema` is told in the system message."""
+    schema, made = errands.errand(kind, tools, turns, rng, test)
+    asked = [message for text, answer in made for message in (user(text), said(errands.told(answer)))]
+    return {"tools": [], "messages": with_schema(asked, schema), "schema": schema}
 
 
 @cache
-def _evaluations() -> dict[str, Callable[[Random], tuple[Conversation, bool]]]:
-    """Name of an evaluation set -> how one of its conversations is made, and whether a call is wanted."""
-    hand, held = catalog.training_tools(False), catalog.held_out_tools()
+def _evaluations() -> dict[str, Maker]:
+    """Name of an evaluation set -> how one of its conversations is made."""
+    hand, composed = ([catalog.for_testing(tool) for tool in catalog.training_tools(kind)] for kind in (False, True))
+    held = [catalog.for_testing(tool) for tool in catalog.held_out_tools()]
+    trained = catalog.training_tools(False)
 
-    def from_pool(
-        pool: Sequence[Tool], rename: bool = False, shape: Shape = SINGLE
-    ) -> Callable[[Random], Conversation]:
-        return lambda rng: talk(
-            rng, shape, pool, lambda tool: (offers.disguised if rename else offers.plain)(tool, rng)
-        )
+    def from_pool(pool: Sequence[Tool], view: Callable = offers.plain, shape: Shape = SINGLE) -> Maker:
+        return lambda rng: talk(rng, shape, pool, lambda tool: view(tool, rng))
 
     def held_out_tool(rng: Random) -> Conversation:
         wanted = offers.plain(rng.choice(held), rng)
-        others = [tool for tool in sample(hand, rng.randint(1, 5), rng) if tool.name != wanted.tool.name][
-            : rng.randint(0, 4)
-        ]
-        views = [wanted, *(offers.plain(tool, rng) for tool in others)]
+        others = [tool for tool in sample(hand, rng.randint(1, 5), rng) if tool.name != wanted.tool.name]
+        views = [wanted, *(offers.plain(tool, rng) for tool in others[: rng.randint(0, 4)])]
         asked = turn(rng, SINGLE, [wanted], hand, lambda tool: offers.plain(tool, rng))
         rng.shuffle(views)
         return {"tools": [offer.schema for offer in views], "messages": asked}
 
-    domains = {name: from_pool(catalog.domain(name)) for name in catalog.held_out_domains()}
-    nothing = Shape((1, 5), (1, 1), no_call=1.0)
-    composed = catalog.training_tools(True)
-    makers = {
+    def procedural(rng: Random) -> Conversation:
+        return talk(rng, SINGLE, [invent.procedural(rng) for _ in range(5)], lambda tool: offers.plain(tool, rng))
+
+    domains = {
+        name: from_pool([catalog.for_testing(tool) for tool in catalog.domain(name)])
+        for name in catalog.held_out_domains()
+    }
+    nothing = replace(SINGLE, no_call=1.0)
+    return {
         "seen": from_pool(hand),
-        "renamed": from_pool(hand, rename=True),
-        "composed": lambda rng: talk(rng, SINGLE, composed, lambda tool: offers.composed(tool, rng)),
-        "procedural": lambda rng: talk(
-            rng, SINGLE, [invent.procedural(rng) for _ in range(5)], lambda tool: offers.plain(tool, rng)
-        ),
-        "several": from_pool(hand, shape=Shape((1, 5), (1, 1), no_call=0.0, several=1.0)),
+        "seen_said": from_pool(trained),
+        "renamed": from_pool(hand, offers.disguised),
+        "renamed_said": from_pool(trained, offers.disguised),
+        "composed": from_pool(composed, offers.composed),
+        "procedural": procedural,
+        "several": from_pool(hand, shape=replace(SINGLE, several=1.0)),
         "held_out_tools": held_out_tool,
         **domains,
         "held_out_domain": lambda rng: domains[rng.choice(sorted(domains))](rng),
         "no_tool": from_pool(hand, shape=nothing),
+        "no_tool_said": from_pool(trained, shape=nothing),
+        **{kind: lambda rng, kind=kind: errand(rng, kind, hand, 1, test=True) for kind in errands.KINDS},
     }
-    return makers
 
 
 def evaluation_names() -> tuple[str, ...]:
@@ -111,6 +132,8 @@ def evaluation_names() -> tuple[str, ...]:
 def evaluation_set(name: str, n: int, seed: int = 0) -> list[dict[str, Any]]:
     """`n` items of a set: `{id, messages, tools, calls: [{name, arguments}]}`; calls may be empty.
 
+    An errand has `schema` and `answer`, the JSON object wanted, instead of `tools` and `calls`.
+
     Its random stream is not the training one. InputError names the nearest set for an unknown name.
     """
     if name not in _evaluations():
@@ -119,10 +142,16 @@ def evaluation_set(name: str, n: int, seed: int = 0) -> list[dict[str, Any]]:
     while len(items) < n:
         made = _evaluations()[name](rng)
         asked = [message for message in made["messages"] if message["role"] in ("system", "user")]
-        answer = next(message for message in made["messages"] if message["role"] == "assistant")
+        answer = next((message for message in made["messages"] if message["role"] == "assistant"), None)
+        if answer is None:  # a list of names that came out too short to ask about
+            continue
         if (text := asked[-1]["content"]) in seen and len(seen) > len(items) // 2:
             continue  # the same words twice would count twice
         seen.add(text)
-        wanted = [call["function"] for call in answer.get("tool_calls", [])]
-        items.append({"id": f"{name}-{seed}-{len(items)}", "messages": asked, "tools": made["tools"], "calls": wanted})
+        item = {"id": f"{name}-{seed}-{len(items)}", "messages": asked, "tools": made["tools"]}
+        if "schema" in made:
+            item |= {"messages": asked[-1:], "schema": made["schema"], "answer": json.loads(answer["content"])}
+        else:
+            item["calls"] = [call["function"] for call in answer.get("tool_calls", [])]
+        items.append(item)
     return items

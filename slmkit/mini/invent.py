@@ -13,7 +13,7 @@ from slmkit.mini import values
 from slmkit.mini.catalog import Arg, Tool, content_words
 from slmkit.mini.offers import camel, language, other_options
 
-_SLOTS = re.compile(r"(\{\w+\})")
+_SLOTS = re.compile(r"(\{[\w.]+\})")
 _KEPT = frozenset(("number", "numbers", "value", "list"))
 
 
@@ -49,15 +49,19 @@ def swapped(tool: Tool, rng: Random) -> Tool:
         name = swap(arg.name.replace("_", " ")).replace(" ", "_")
         names[arg.name] = name + "x" * list(names.values()).count(name)
     tool = other_options(tool, rng, 0.6)
-    args = tuple(replace(arg, names=(names[arg.name],)) for arg in tool.args)
+    args = tuple(replace(arg, names=(names[arg.name],), about=swap(arg.about)) for arg in tool.args)
+
+    def slot(part: str) -> str:
+        name, dot, field = part[1:-1].partition(".")
+        return "{" + names[name] + dot + field + "}"
+
     phrasings = tuple(
-        "".join(
-            "{" + names[part[1:-1]] + "}" if part.startswith("{") else swap(part) for part in _SLOTS.split(phrasing)
-        )
+        "".join(slot(part) if part.startswith("{") else swap(part) for part in _SLOTS.split(phrasing))
         for phrasing in tool.phrasings
     )
     name = swap(tool.name.replace("_", " ")).replace(" ", "_")
-    return Tool(f"swapped_{tool.domain}", name, values.capital(swap(tool.about)), args, phrasings)
+    about = values.capital(swap(rng.choice((tool.about, *tool.also))))
+    return Tool(f"swapped_{tool.domain}", name, about, args, phrasings)
 
 
 def procedural(rng: Random) -> Tool:

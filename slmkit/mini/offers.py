@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -17,12 +17,16 @@ KIND_WORDS = {
     "string": "a string",
     "boolean": "true or false",
     "array": "a list",
+    "object": "an object",
 }
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A tool in one prompt: its standard `schema`, and what each canonical argument is called there."""
+    """A tool in one prompt: its standard `schema`, and what each canonical argument is called there.
+
+    `names` holds the fields of an object too, as `address.street`.
+    """
 
     tool: Tool
     schema: dict[str, Any]
@@ -64,15 +68,6 @@ def renamed(name: str, rng: Random, keep: float = 0.45) -> str:
     return camel(name) if rng.random() < 0.25 else name
 
 
-def _schema_of(arg: Arg, description: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": values.json_type(arg.kind), "description": description}
-    if arg.kind == "enum":
-        schema["enum"] = list(arg.options)
-    if arg.kind == "list":
-        schema["items"] = {"type": values.json_type(arg.options[0])}
-    return schema
-
-
 def _unique(name: str, taken: set[str], rng: Random) -> str:
     while name in taken:
         name = f"{name}_{values.draw('made', rng)}"
@@ -89,15 +84,27 @@ def _offer(
     describe: Callable[[Arg], str],
     rng: Random,
 ) -> Offer:
-    taken: set[str] = set()
-    names = {arg.name: _unique(call_it(arg), taken, rng) for arg in args}
-    schema = {
-        "type": "object",
-        "properties": {names[arg.name]: _schema_of(arg, describe(arg)) for arg in args},
-        "required": [names[arg.name] for arg in args if arg.required],
-    }
-    function = {"name": name, "description": about, "parameters": schema}
-    return Offer(tool, {"type": "function", "function": function}, {arg.name: names[arg.name] for arg in tool.args})
+    names: dict[str, str] = {}
+
+    def schema_of(arg: Arg, place: str) -> dict[str, Any]:
+        schema = {"type": values.json_type(arg.kind), "description": describe(arg)}
+        if arg.kind == "enum":
+            schema["enum"] = list(arg.options)
+        if arg.kind == "list":
+            schema["items"] = {"type": values.json_type(arg.options[0])}
+        return schema | (object_of(arg.fields, f"{place}.") if arg.fields else {})
+
+    def object_of(fields: Iterable[Arg], prefix: str) -> dict[str, Any]:
+        taken: set[str] = set()
+        properties, required = {}, []
+        for arg in fields:
+            names[prefix + arg.name] = shown = _unique(call_it(arg), taken, rng)
+            properties[shown] = schema_of(arg, prefix + arg.name)
+            required += [shown] if arg.required else []
+        return {"type": "object", "properties": properties, "required": required}
+
+    function = {"name": name, "description": about, "parameters": object_of(args, "")}
+    return Offer(tool, {"type": "function", "function": function}, names)
 
 
 def other_options(tool: Tool, rng: Random, share: float) -> Tool:
@@ -115,28 +122,38 @@ def other_options(tool: Tool, rng: Random, share: float) -> Tool:
 
 def plain(tool: Tool, rng: Random) -> Offer:
     """The tool as the catalogue has it."""
-    return _offer(
-        tool,
-        tool.name,
-        tool.about,
-        list(tool.args),
-        lambda arg: arg.name,
-        lambda arg: arg.name.replace("_", " "),
-        rng,
-    )
+    return _offer(tool, tool.name, tool.about, list(tool.args), lambda arg: arg.name, _own_words, rng)
+
+
+def _own_words(arg: Arg) -> str:
+    return arg.about or arg.name.replace("_", " ")
+
+
+def reworded(tool: Tool, rng: Random) -> Offer:
+    """The tool under its own name, described by any of its descriptions, its arguments by any of their names."""
+    about = rng.choice((tool.about, *tool.also))
+    return _offer(tool, tool.name, about, list(tool.args), lambda arg: rng.choice(arg.names), _own_words, rng)
 
 
 def disguised(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
-    """The tool and its arguments under other names; the description stays, or grows when `verbose`."""
+    """The tool and its arguments under other names; described in one of its ways, or at length when `verbose`."""
     tool, name = other_options(tool, rng, 0.3), renamed(tool.name, rng)
     if rng.random() < 0.12:
         name = tool.domain + rng.choice((".", "_")) + name
-    about = _long_about(tool, tool.about[0].lower() + tool.about[1:], rng) if verbose else tool.about
+    about = rng.choice((tool.about, tool.about, *tool.also))
+    if verbose and not tool.also:
+        about = _long_about(tool, about[0].lower() + about[1:], rng)
+    bare = rng.random() < 0.25  # an author who does not describe arguments
 
     def describe(arg: Arg) -> str:
-        return _long_argument(tool, arg, rng) if verbose else arg.name.replace("_", " ")
+        if verbose and not (arg.about and rng.random() < 0.5):
+            return _long_argument(tool, arg, rng)
+        return arg.name.replace("_", " ") if bare else _own_words(arg)
 
-    return _offer(tool, name, about, list(tool.args), lambda arg: renamed(arg.name, rng, keep=0.5), describe, rng)
+    def call_it(arg: Arg) -> str:
+        return renamed(rng.choice(arg.names), rng, keep=0.6)
+
+    return _offer(tool, name, about, list(tool.args), call_it, describe, rng)
 
 
 def composed(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
@@ -182,6 +199,7 @@ def composed(tool: Tool, rng: Random, verbose: bool = False) -> Offer:
         about = _long_about(tool, f"{verb_words} {_article(rng)}{rng.choice(tool.nouns)}", rng)
     else:
         about = _say(rng.choice(language()["describe"]["short"]), tool, rng.choice(tool.args), rng, verb_words)
+        about = about if rng.random() < 0.97 else ""
     return _offer(tool, name, about, args, call_it, describe, rng)
 
 
@@ -208,13 +226,14 @@ def _say(pattern: str, tool: Tool, arg: Arg, rng: Random, verb: str = "") -> str
 
 
 def _long_about(tool: Tool, clause: str, rng: Random) -> str:
-    listing = " and ".join(f"the {arg.names[-1].replace('_', ' ')}" for arg in tool.args)
+    listing = " and ".join(f"the {arg.names[-1].replace('_', ' ')}" for arg in tool.args) or "nothing"
     pattern = (
         rng.choice(language()["describe"]["long"])
         .replace("{Verb} {a}{noun}", values.capital(clause))
         .replace("{verb} {a}{noun}", clause)
     )
-    return _say(pattern.replace("{listing}", listing), tool, tool.args[0], rng)
+    arg = tool.args[0] if tool.args else Arg(("value",), "word")
+    return _say(pattern.replace("{listing}", listing), tool, arg, rng)
 
 
 def _long_argument(tool: Tool, arg: Arg, rng: Random) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slmkit import allocator
 from slmkit.errors import InputError, unknown
 from slmkit.files import sha256
 from slmkit.mini import tokenizer as tokenizers
+from slmkit.mini.batches import Weights
 from slmkit.mini.recipe import SIZES, Recipe
 from slmkit.mini.trainer import Trainer, replace_folder
 
@@ -38,7 +39,8 @@ def pretrain(
 ) -> Path:
     """Train a mini model and return its folder `out/model` (bf16 safetensors, tokenizer, template).
 
-    Give `minutes` or `steps`. `start_from` is a model folder to train on from (a further stage). `stop_after`
+    Give `minutes` or `steps`. `start_from` is a model folder to train on from: a further stage of the same size, or a
+    model of half the width, which is widened first (`grow`). `stop_after`
     ends after so many steps with a checkpoint, as an interruption would. Raises InputError for an unknown
     model, a missing budget, or a folder that holds another run.
     """
@@ -54,6 +56,7 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     if tokenizer is None:
         tokenizer = tokenizers.load(start_from) if start_from else _tokenizer(out)
+        tokenizer.chat_template = tokenizers.template()
     trainer = Trainer(model, tokenizer, recipe, seed, start_from)
     start = sha256(Path(start_from) / "model.safetensors") if start_from else None
     identity = {"model": model, "seed": seed, "recipe": asdict(recipe), "start_from": start}
@@ -89,18 +92,20 @@ def main() -> None:
 
 
 def changed_recipe(changes: list[str]) -> Recipe:
-    """The recipe with fields changed by `NAME=NUMBER`; InputError for an unknown field or a value that is none."""
-    numbers = {field.name for field in fields(Recipe) if field.name != "weights"}
-    values = {}
+    """The recipe with fields, or loss weights, changed by `NAME=NUMBER`; InputError for what is no field or number."""
+    own = {field.name: getattr(Recipe(), field.name) for field in fields(Recipe) if field.name != "weights"}
+    weights = asdict(Recipe().weights)
+    values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
-        if name not in numbers:
-            raise unknown("recipe field", name, numbers)
+        if name not in own | weights:
+            raise unknown("recipe field", name, own | weights)
         try:
-            values[name] = type(getattr(Recipe(), name))(text)
+            values[name] = type((own | weights)[name])(text)
         except ValueError:
             raise InputError(f"--set {change}: {text!r} is not a number") from None
-    return Recipe(**values)
+    changed = Weights(**{name: values.pop(name, value) for name, value in weights.items()})
+    return Recipe(**values, weights=changed)
 
 
 if __name__ == "__main__":

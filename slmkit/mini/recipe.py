@@ -23,9 +23,9 @@ class Size:
 
 
 SIZES = {
-    "mini-1m": Size(128, 4, 4, 352),
-    "mini-2m": Size(192, 4, 4, 512),
-    "mini-8m": Size(320, 6, 5, 864),
+    "mini-1m": Size(128, 6, 4, 176),
+    "mini-2m": Size(192, 6, 4, 256),
+    "mini-8m": Size(384, 6, 8, 512),
     "mini-test": Size(32, 2, 2, 64),
 }
 
@@ -36,7 +36,7 @@ class Recipe:
 
     batch_tokens: int = 2048
     longest: int = 1024
-    easy: float = 0.12  # share of the steps, at the start, on conversations with one tool
+    easy: float = 0.2  # share of the steps, at the start, on which of a few tools is meant
     warmup_steps: int = 30
     constant: float = 0.5  # share of the steps before the rate falls linearly
     last_rate: float = 0.02
@@ -44,7 +44,6 @@ class Recipe:
     adamw_lr: float = 4e-3
     weights: Weights = field(default_factory=Weights)
     chunk: int = 2048  # conversations generated at a time
-    ahead: float = 0.0  # weight of the look-ahead loss: before it answers, the model foretells the name it will call
 
 
 def config(model: str, tokenizer: PreTrainedTokenizerFast) -> Lfm2Config:

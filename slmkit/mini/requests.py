@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -12,14 +13,25 @@ from slmkit.mini.offers import Offer, language
 
 Call = dict[str, Any]  # {"name": str, "arguments": dict}
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
-_SLOT = re.compile(r"\{(\w+)\}")
+_SLOT = re.compile(r"\{([\w.]+)\}")
 
 
 def ask(offer: Offer, rng: Random) -> tuple[str, Call]:
     """A request in words and the call that it wants, by the tool's own phrasings or composed ones."""
     text, given = _phrased(offer, rng) if offer.tool.phrasings else _composed(offer, rng)
-    arguments = {offer.names[arg.name]: given[arg.name] for arg in offer.tool.args if arg.name in given}
-    return text, {"name": offer.name, "arguments": arguments}
+    return text, {"name": offer.name, "arguments": _arguments(offer, offer.tool.args, given)}
+
+
+def _arguments(offer: Offer, args: Iterable[Arg], given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The given values under the names that the offer shows, in the order of the tool's arguments."""
+    named = {}
+    for arg in args:
+        place = prefix + arg.name
+        if arg.kind == "object" and (inner := _arguments(offer, arg.fields, given, f"{place}.")):
+            named[offer.names[place]] = inner
+        elif place in given:
+            named[offer.names[place]] = given[place]
+    return named
 
 
 def _phrased(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
@@ -27,17 +39,29 @@ def _phrased(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
     phrasing = _OPTIONAL.sub(lambda part: part.group(1) if rng.random() < 0.5 else "", rng.choice(offer.tool.phrasings))
     given: dict[str, Any] = {}
     words: dict[str, str] = {}
-    for arg in offer.tool.args:
-        if f"{{{arg.name}}}" in phrasing:
-            given[arg.name], words[arg.name] = values.value(arg, rng)
+    for place, arg in places(offer.tool.args):
+        if f"{{{place}}}" in phrasing:
+            given[place], words[place] = values.value(arg, rng)
     text = _SLOT.sub(lambda slot: words[slot.group(1)], phrasing)
     return decorate(text, rng), given
 
 
-def _composed(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
+def places(args: Iterable[Arg], prefix: str = "") -> Iterator[tuple[str, Arg]]:
+    """Every argument with its slot, `address.street` for the field of an object."""
+    for arg in args:
+        yield from places(arg.fields, f"{prefix}{arg.name}.") if arg.fields else [(prefix + arg.name, arg)]
+
+
+def ask_in_part(offer: Offer, rng: Random) -> tuple[str, str]:
+    """A request for a composed tool that leaves a required argument out, and the name of that argument."""
+    missing = rng.choice([arg for arg in offer.tool.args if arg.required])
+    return _composed(offer, rng, missing)[0], offer.names[missing.name]
+
+
+def _composed(offer: Offer, rng: Random, missing: Arg | None = None) -> tuple[str, dict[str, Any]]:
     """A frame filled with verb, noun and the arguments, each behind one of the words that introduce it."""
     tool, lines = offer.tool, language()
-    chosen = [arg for arg in tool.args if arg.required or rng.random() < 0.45]
+    chosen = [arg for arg in tool.args if arg is not missing and (arg.required or rng.random() < 0.45)]
     if rng.random() < 0.35:
         rng.shuffle(chosen)
     given: dict[str, Any] = {}
@@ -47,7 +71,8 @@ def _composed(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
         link = _link(arg, offer, rng)
         (bare if link == "$" and not bare else linked).append(link.replace("$", words))
     verb = rng.choice(lines["verbs"][tool.verb]) if rng.random() < 0.75 else tool.verb
-    frames = lines["frames"]["tell" if tool.verb in lines["informational"] and rng.random() < 0.75 else "do"]
+    frames = lines["test_frames" if tool.test else "frames"]
+    frames = frames["tell" if tool.verb in lines["informational"] and rng.random() < 0.75 else "do"]
     frame = rng.choice(frames)
     if bare and frame.startswith("{args}"):
         frame = frames[0]
@@ -114,10 +139,13 @@ def small_talk(rng: Random) -> str:
     return decorate(values.fill(rng.choice(language()["small_talk"]), rng), rng, light=True)
 
 
-def several(offers: list[Offer], rng: Random) -> tuple[str, list[Call]]:
-    """One request that wants two or three calls at once, of the same tool or of different ones."""
+def several(offers: list[Offer], rng: Random, joins: str = "joins") -> tuple[str, list[Call]]:
+    """One request that wants two or three calls, of the same tool or of different ones.
+
+    `joins` names the words between its parts: `joins` for calls at once, `steps` for one after the other.
+    """
     asked = [ask(offer, rng) for offer in offers]
     text = asked[0][0].rstrip(".!? ")
     for more, _ in asked[1:]:
-        text += rng.choice(language()["joins"]) + more
+        text += rng.choice(language()[joins]) + more
     return text, [call for _, call in asked]

@@ -1,4 +1,4 @@
-"""Tokenizer and chat template of the mini models: byte-level BPE, 2,048 tokens, `iso` pre-tokenization.
+"""Tokenizer and chat template of the mini models: byte-level BPE, 4,096 tokens, `iso` pre-tokenization.
 
 Spaces, digits, underscores and camel-case humps stand alone, and so does JSON punctuation after a quote: the
 same string then has the same tokens in a request and inside a call, and copying is the identity on tokens.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAD, BOS, EOS, CALL = "<|pad|>", "<|begin|>", "<|end|>", "<|call|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|tools|>")
 SPECIAL = (PAD, BOS, EOS, CALL, *ROLES)
-VOCABULARY = 2048
+VOCABULARY = 4096
 
 # A quote with the JSON behind it; a comma before a quote; a digit; a hump; capitals; one blank; the rest.
 ISO = r'"(?:: ?[\[{]*"?|, ?\{?"?|[\]}]+)?|, "|\d|[A-Z]?[a-z]+|[A-Z]+|_|\s|[^\sA-Za-z\d_"]+'

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from slmkit.errors import InputError
 from slmkit.mini.batches import Stream
-from slmkit.mini.objective import Objective
+from slmkit.mini.grow import widened
+from slmkit.mini.objective import loss as loss_of
 from slmkit.mini.recipe import Recipe, config
 
 if TYPE_CHECKING:
@@ -39,14 +40,13 @@ class Trainer:
 
         torch.manual_seed(seed)
         self.tokenizer, self.recipe = tokenizer, recipe
-        made = (
-            AutoModelForCausalLM.from_pretrained(start_from, dtype=torch.float32)
-            if start_from
-            else AutoModelForCausalLM.from_config(config(model, tokenizer))
-        )
+        made = AutoModelForCausalLM.from_config(wanted := config(model, tokenizer))
+        if start_from:
+            made = AutoModelForCausalLM.from_pretrained(start_from, dtype=torch.float32)
+            if made.config.hidden_size != wanted.hidden_size:
+                made = widened(made, wanted, seed)
         self.model: PreTrainedModel = made.to("cuda" if torch.cuda.is_available() else "cpu")
-        self.objective = Objective(self.model, tokenizer, recipe.ahead)
-        named = [*self.model.named_parameters(), *self.objective.look_ahead.named_parameters()]
+        named = list(self.model.named_parameters())
         matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed" not in name]
         others = [parameter for name, parameter in named if parameter.ndim != 2 or "embed" in name]
         self.optimizers = [
@@ -132,7 +132,7 @@ class Trainer:
         for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
             for group, full in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = full * rate
-        loss, report = self.objective.loss(batch)
+        loss, report = loss_of(self.model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -150,7 +150,6 @@ class Trainer:
         state = {
             "identity": identity,
             "model": self.model.state_dict(),
-            "ahead": self.objective.look_ahead.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "cursors": {easy: stream.cursor for easy, stream in self.streams.items()},
             "step": self.step,
@@ -171,7 +170,6 @@ class Trainer:
         if state["identity"] != identity:
             raise InputError(f"{path}: belongs to another model, seed or recipe; choose another --out or remove it")
         self.model.load_state_dict(state["model"])
-        self.objective.look_ahead.load_state_dict(state["ahead"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for easy, stream in self.streams.items():

@@ -11,12 +11,12 @@ from slmkit.mini import catalog
 
 _BRACES = re.compile(r"\{([^{}]+)\}")
 _RANGE = re.compile(r"(\d+)(?:\.(\d+))?\.\.(\d+)(?:\.(\d+))?$")
-JSON_TYPES = {"enum": "string", "bool": "boolean", "list": "array"}
+JSON_TYPES = {"enum": "string", "bool": "boolean", "list": "array", "object": "object"}
 
 
 @cache
 def _pools() -> dict[str, list[str]]:
-    return {name: [str(item) for item in items] for name, items in catalog.read("values")["pools"].items()}
+    return {name: [str(item) for item in items] for name, items in catalog.pools()["pools"].items()}
 
 
 @cache
@@ -26,8 +26,8 @@ def _number_words() -> list[str]:
 
 @cache
 def json_type(kind: str) -> str:
-    """JSON Schema type of a pool or kind: `integer`, `number`, `string`, `boolean` or `array`."""
-    values = catalog.read("values")
+    """JSON Schema type of a pool or kind: `integer`, `number`, `string`, `boolean`, `array` or `object`."""
+    values = catalog.pools()
     if kind in values["integers"]:
         return "integer"
     return "number" if kind in values["numbers"] else JSON_TYPES.get(kind, "string")
@@ -52,6 +52,8 @@ def fill(template: str, rng: Random) -> str:
 
 
 def _brace(inside: str, rng: Random) -> str:
+    if inside[0] == '"':  # a JSON object, not a slot
+        return f"{{{inside}}}"
     if "|" in inside:
         return rng.choice(inside.split("|"))
     if match := _RANGE.match(inside):
