@@ -574,9 +574,11 @@ def test_without_a_larger_model_tuning_is_not_testable(base):
 
 def four_tasks(shares: dict[str, float]) -> pd.DataFrame:
     """Items of all four tasks, the small model right at these shares, the large one at 90 %."""
-    suites = list(live.TASKS.values())
-    made = zip(suites, shares.values(), strict=False)
-    return pd.concat([made_items(seen=p, llm=0.9).assign(suite=suite) for suite, p in made])
+    made = []
+    for (suite, category), share in zip(live.TASKS.values(), shares.values(), strict=False):
+        items = made_items(seen=share, llm=0.9).assign(suite=suite)
+        made.append(items.assign(category=category) if category else items)
+    return pd.concat(made)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def evaluate(
     out evenly; missing for a call taken from the cache). `options` go to `models.load`.
     """
     items = _load(suite_names, data, limit, seed)
-    requests = [models.Request(item.messages, item.tools) for item in items]
+    requests = [models.Request(item.messages, item.tools, item.schema) for item in items]
     asked = {"constrained": constrained, "max_tokens": max_tokens}
     rows: list[dict[str, Any]] = []
     for ref in model_refs:
@@ -191,7 +191,7 @@ def plan(
     `seconds` scales the time of `PROBE_ITEMS` items, so it is an upper estimate where larger batches are faster.
     """
     items = _load(suite_names, data, limit, seed)
-    requests = [models.Request(item.messages, item.tools) for item in items]
+    requests = [models.Request(item.messages, item.tools, item.schema) for item in items]
     asked = {"constrained": constrained, "max_tokens": max_tokens}
     seconds = np.zeros(len(items))
     for ref in model_refs:

@@ -39,9 +39,10 @@ def _models(run: Run) -> list[str]:
 def present(run: Run) -> list[str]:
     """The suites asked for that can be run now; each one left out is noted with the command that gets it."""
     found = []
-    for spec in run.parameters["suites"]:
+    asked = run.parameters["suites"]
+    for spec in suites.names() if "all" in asked else asked:
         suite, _ = suites.resolve(spec)
-        if suite == "own" or config.has_dataset(suite, _data(run)):
+        if suites.generated(suite) or config.has_dataset(suite, _data(run)):
             found.append(spec)
         elif run.live:
             run.note(f"Suite `{suite}` is left out, its data is not at hand: `slmkit data pull {suite}` gets it.")
@@ -79,7 +80,7 @@ def plan(names: Sequence[str], run: Run) -> pd.DataFrame:
 def limit(names: Sequence[str], run: Run) -> dict[str, int]:
     """Items a category of each suite: the parameter, or as the scale says; 0 for all."""
     own, others = run.parameters["n_items"] or run.scale.n_own, run.parameters["n_items"] or run.scale.n_items
-    return {spec: own if spec.split("/")[0] == "own" else others for spec in names}
+    return {spec: own if suites.generated(spec.split("/")[0]) else others for spec in names}
 
 
 def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
@@ -91,8 +92,8 @@ def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
 
 def task(suite: str, category: str) -> str:
     """The row of a figure that a category belongs to: our own categories alone, the benchmarks by kind."""
-    if suite == "own":
-        return f"own / {category.replace('_', ' ')}"
+    if suite in ("own", "errands"):
+        return f"{suite} / {category.replace('_', ' ')}"
     if suite != "bfcl":
         return suite
     kind = "no call" if "irrelevance" in category else "live" if category.startswith("live") else "non-live"

@@ -15,10 +15,11 @@ from slmkit.capability.suites.tools import NAME, fault
 from slmkit.errors import InputError, unknown
 from slmkit.records import Reply
 
-SUITES = ("own", "bfcl", "acebench", "when2call", "api_bank", "nestful", "seal_tools", "toolalpaca")
+SUITES = ("own", "errands", "bfcl", "acebench", "when2call", "api_bank", "nestful", "seal_tools", "toolalpaca")
 
 # What the minis are trained on, as tools: all else is new to them. No tool of a public benchmark is.
-IN_SCHEMA = frozenset({("own", "seen"), ("own", "no_tool")})
+ERRANDS = ("extract", "classify", "fill", "reason")
+IN_SCHEMA = frozenset({("own", "seen"), ("own", "no_tool"), *(("errands", errand) for errand in ERRANDS)})
 
 
 def names() -> tuple[str, ...]:
@@ -48,6 +49,11 @@ def licence(suite: str) -> str:
     return module(suite).LICENCE
 
 
+def generated(suite: str) -> bool:
+    """Whether a suite makes its items itself and needs no data folder."""
+    return getattr(module(suite), "GENERATED", False)
+
+
 def schema(suite: str, category: str) -> Literal["in", "out"]:
     """Whether the tools of a category are among those that the minis are trained on."""
     return "in" if (suite, category) in IN_SCHEMA else "out"
@@ -72,7 +78,7 @@ def load(spec: str, data: str | Path | None = None, limit: int = 0, seed: int = 
     if limit < 0:
         raise InputError(f"limit must be 0 (all) or more, not {limit}")
     suite, chosen = resolve(spec)
-    folder = None if getattr(module(suite), "GENERATED", False) else config.dataset(suite, data)
+    folder = None if generated(suite) else config.dataset(suite, data)
     sampled: list[Item] = []
     for category in _at_hand(suite, chosen, folder, named="/" in spec):
         items = list(_items(suite, category, folder))

@@ -12,7 +12,7 @@ class Item:
     """One conversation to answer, with the tools on offer and what counts as right.
 
     `messages` and `tools` are OpenAI chat shapes (tool parameters are JSON Schema). `wants` says which
-    decision is right: a call, no call, or any call; `gold` and `meta` hold what the suite's own `score`
+    decision is right: a call, no call, any call, or a JSON object that fits `schema`; `gold` and `meta` hold what the suite's own `score`
     needs. `meta["names"]` maps each offered tool name to the source's, and `meta["file"]` names the file the
     item came from.
     """
@@ -22,9 +22,10 @@ class Item:
     id: str
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
-    wants: Literal["call", "no_call", "any_call"]
+    wants: Literal["call", "no_call", "any_call", "json"]
     gold: Any = None
     meta: dict[str, Any] = field(default_factory=dict)
+    schema: dict[str, Any] | None = None
 
 
 def rank(*parts: object) -> int:

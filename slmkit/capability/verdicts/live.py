@@ -23,13 +23,13 @@ from slmkit.capability.verdicts.evidence import (
 from slmkit.capability.verdicts.outcomes import MARGIN, TINY_BN
 
 METHOD = "exact match of name and all arguments, greedy, no grammar, resampling unit: the item"
-# Tasks of S4-11 and the suite that holds each; a suite that the run does not have leaves its task open. Items
-# count where the schema is one that the models were tuned on, as the claim speaks of tuned models.
+# Tasks of S4-11, with suite and category of each; what the run does not have leaves its task open. Items count
+# where the schema is one that the models were tuned on, as the claim speaks of tuned models.
 TASKS = {
-    "tool calls": "own",
-    "structured extraction": "own_extraction",
-    "template filling": "own_templates",
-    "reasoning over the context": "own_reasoning",
+    "tool calls": ("own", ""),
+    "structured extraction": ("errands", "extract"),
+    "template filling": ("errands", "fill"),
+    "reasoning over the context": ("errands", "reason"),
 }
 
 
@@ -44,10 +44,10 @@ def size_bn(reference: str) -> float:
     return float(found[1]) / (1_000 if found[2] == "m" else 1) if found else np.nan
 
 
-def paired(e: Evidence, suite: str = "own") -> pd.DataFrame:
-    """Smaller minus larger model on calls of seen tools, as one row (difference, low, high, n); or none."""
+def paired(e: Evidence, suite: str = "own", category: str = "") -> pd.DataFrame:
+    """Smaller minus larger model on calls of seen tools, or on an errand, as one row (difference, low, high, n)."""
     rows = free(e, suite)
-    rows = rows[(rows.schema == "in") & (rows.wants != "no_call")]
+    rows = rows[(rows.schema == "in") & (rows.wants != "no_call") & ((rows.category == category) | (not category))]
     if e.slm == e.llm or not {e.slm, e.llm} <= set(rows.model):
         return pd.DataFrame(columns=["n", "difference", "low", "high"])
     both = evaluate.paired(rows, e.slm, e.llm)
@@ -104,7 +104,7 @@ def tool_use_at_small_scale(e: Evidence) -> Finding:
 
 def after_light_tuning(e: Evidence) -> Finding:
     """S4-11: smaller minus larger model on four tasks, of which those with a suite are run."""
-    run = {task: paired(e, suite) for task, suite in TASKS.items()}
+    run = {task: paired(e, *where) for task, where in TASKS.items()}
     tests = pd.concat([row.assign(task=task) for task, row in run.items() if len(row)] or [pd.DataFrame()])
     if tests.empty:
         return _not_run("a larger model on the same own items")
