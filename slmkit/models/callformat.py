@@ -10,8 +10,9 @@ class CallFormat:
     """The literal text of a call: before its name, between name and arguments, after the arguments.
 
     `start` is what tells a call from free text; without one, the reply begins with the call. Calls follow each
-    other with `between` (None: there is one at most), and `closes` ends the last. A `quoted` name is a JSON
-    string. In a `named` format the name comes first and the mark `after_name` says that it was one.
+    other with `between` (None: there is one at most); `opens` stands before the first, `closes` after the last.
+    A `quoted` name is a JSON string. In a `named` format the name comes first and the mark `after_name` says that
+    it was one.
     """
 
     start: str
@@ -19,6 +20,7 @@ class CallFormat:
     after_name: str = ', "arguments": '
     after: str = "}"
     between: str | None = None
+    opens: str = ""
     closes: str = ""
     quoted: bool = True
 
@@ -36,6 +38,17 @@ FORMATS = {
     "mini": CallFormat("<|call|>", between="<|call|>"),
     "named": CallFormat("", "", "<|call|>", "", between="\n", quoted=False),
     "hermes": CallFormat("<tool_call>", '\n{"name": ', after="}\n</tool_call>", between="\n<tool_call>"),
+    "mistral": CallFormat("[TOOL_CALLS]", "", "[ARGS]", "", between="[TOOL_CALLS]", quoted=False),
+    "mistral_list": CallFormat("[TOOL_CALLS]", between=", ", opens=" [", closes="]"),
+    "deepseek": CallFormat(
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+        "\n```json\n",
+        "\n```<｜tool▁call▁end｜>",
+        between="\n",
+        closes="<｜tool▁calls▁end｜>",
+        quoted=False,
+    ),
     "llama": CallFormat("", after_name=', "parameters": '),
     "json": CallFormat(""),
 }
@@ -46,12 +59,18 @@ def call_format(template: str) -> CallFormat | None:
 
     A template without tools gets them as text, with plain JSON as the form of a call (`messages.with_tools`).
     """
+    if "tools" not in template:
+        return FORMATS["json"]
     if '~ "<|call|>" ~' in template:
         return FORMATS["named"]
     if '<|call|>{"name"' in template:
         return FORMATS["mini"]
     if '"name": function name, "parameters": ' in template:
         return FORMATS["llama"]
+    if "[TOOL_CALLS]" in template:
+        return FORMATS["mistral" if "[ARGS]" in template else "mistral_list"]
+    if "<｜tool▁sep｜>" in template and "```json" in template:
+        return FORMATS["deepseek"]
     if "<tool_call>" in template and "<function=" not in template and "<arg_key>" not in template:
         return FORMATS["hermes"]
-    return None if "tools" in template else FORMATS["json"]
+    return None

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from slmkit.models.grammar import CallGrammar
 
-REACH = 64  # characters of text kept to find a mark in, more than any mark has
+REACH = 64  # bytes kept to find a mark in, more than any mark has
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Row:
     bound: bool = False  # the matcher says what follows
     opening: bool = True  # nothing said so far but blanks, or a part of a name
     thought: bool = False
-    text: str = ""  # the last of what was said before a call
+    said: bytes = b""  # the last of it, before a call
 
 
 class CallConstraint:
@@ -69,11 +69,11 @@ class CallConstraint:
         if row.bound:
             self._advance(row, [token])
             return
-        said = row.text + self.grammar.texts[token]
-        row.text = said[-REACH:]
+        said = row.said + self.grammar.bytes[token]
+        row.said = said[-REACH:]
         opens, closes = self.grammar.think_ids
-        if row.thinking and (token == closes[-1] if len(closes) == 1 else said.endswith("</think>")):
-            row.thinking, row.thought, row.opening, row.text = False, True, True, ""
+        if row.thinking and (token == closes[-1] if len(closes) == 1 else said.endswith(b"</think>")):
+            row.thinking, row.thought, row.opening, row.said = False, True, True, b""
         elif [token] == opens:
             row.thinking, row.opening = True, False
         elif row.opening and not row.thinking and (row.whole or self._named):
@@ -88,16 +88,16 @@ class CallConstraint:
         elif not (row.thought and self.grammar.blank[token]):
             row.opening = False  # text, which no name goes on to
 
-    def _look_for_call(self, row: Row, token: int, said: str) -> None:
+    def _look_for_call(self, row: Row, token: int, said: bytes) -> None:
         if row.matcher is None or self.form is None:
             pass
         elif self.grammar.mark_id is not None:
             row.bound = token == self.grammar.mark_id and not self._named
         elif self.form.start:
-            _, mark, rest = said.partition(self.form.start)
+            _, mark, rest = said.partition(self.form.start.encode())
             row.bound = bool(mark)
             if row.bound:
-                self._advance(row, self.grammar.tokens.tokenize_str(rest))
+                self._advance(row, self.grammar.tokens.tokenize_bytes(rest))
         elif row.opening:
             row.bound = bool(self.grammar.opens_json[token])
             if row.bound:
@@ -166,7 +166,7 @@ class CallConstraint:
             return None
         if not self.form.mark:
             return grammar.opens_json if row.barred and row.opening else None
-        bar = grammar.completing(row.text)
+        bar = grammar.completing(row.said)
         if row.barred or (self._named and row.matcher is not None and not row.opening):
             return bar
         if grammar.mark_id is None or not (bar.sum() - 1):

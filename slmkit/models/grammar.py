@@ -69,6 +69,10 @@ class CallGrammar:
         self.texts = [self.tokens.decode_str([token]) for token in range(vocab_size)]
         special = [token for token in range(vocab_size) if self.tokens.is_special_token(token)]
         self.special = {self.texts[token]: token for token in special if self.texts[token]}
+        # A character may be spread over tokens, so marks are looked for in bytes.
+        self.bytes = [self.tokens.decode_bytes([token]) for token in range(vocab_size)]
+        for token in special:
+            self.bytes[token] = self.texts[token].encode()
         mark = self._ids(form.mark) if form else []
         self.mark_id = mark[0] if len(mark) == 1 else None  # None: the mark is spelt out, or there is none
         if form and form.named and self.mark_id is None:
@@ -119,7 +123,7 @@ class CallGrammar:
         if offer.calls and form:
             again = "" if form.between is None else f"({self._text(form.between)} call)*"
             opening = self._text(form.start) if offer.whole else ""
-            starts.append(f"{opening} call {again} {self._text(form.closes)}")
+            starts.append(f"{opening} {self._text(form.opens)} call {again} {self._text(form.closes)}")
             rules.append("call: " + " | ".join(f"tool_{place}" for place in range(len(offer.calls))))
         for place, tool in enumerate(offer.calls if form else []):
             function = tool.get("function", tool)
@@ -173,11 +177,11 @@ class CallGrammar:
             return [self.special[text]]
         return self.tokens.tokenize_str(text, parse_special=True) if text else []
 
-    def completing(self, text: str) -> torch.Tensor:
-        """Tokens that would complete the mark after this text, (vocabulary); the mark itself is one of them."""
-        mark = self.form.mark  # type: ignore[union-attr]
-        held = next((n for n in range(min(len(mark) - 1, len(text)), 0, -1) if text.endswith(mark[:n])), 0)
+    def completing(self, said: bytes) -> torch.Tensor:
+        """Tokens that would complete the mark after this, (vocabulary); the mark itself is one of them."""
+        mark = self.form.mark.encode()  # type: ignore[union-attr]
+        held = next((n for n in range(min(len(mark) - 1, len(said)), 0, -1) if said.endswith(mark[:n])), 0)
         if held not in self._completing:
-            found = [mark in mark[:held] + token for token in self.texts]
+            found = [mark in mark[:held] + token for token in self.bytes]
             self._completing[held] = torch.tensor(found)
         return self._completing[held]
