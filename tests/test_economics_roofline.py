@@ -118,11 +118,19 @@ def test_head_for_one_row_a_sequence():
 
 def test_two_all_reduces_a_layer():
     s = state("Llama-3.1-70B", tp=8)
-    sent = 2 * 80 * 2 * 7 / 8 * 1000 * 8192 * 2 / 450e9
-    assert steps.links(s, IDEAL, np.float64(1000)) == near(sent)
-    c = IDEAL | {"allreduce_s_switched": 1e-5, "hop_share": 0.5}
-    assert steps.links(s, c, np.float64(0)) == near(2 * 80 * 1e-5 * (1 + 0.5 * 2))
+    message = 1000 * 8192 * 2
+    c = IDEAL | {"allreduce_s_switched": 1e-5, "ring_hop_s": 1e-6}
+    ring = 1e-5 + 2 * 7 * (1e-6 + message / 8 / 450e9)  # a long message goes round a ring
+    assert steps.links(s, c, np.float64(1000)) == near(2 * 80 * ring)
+    at_once = 1e-5 + 7 * 8192 * 2 / 450e9  # a short one is read from all peers
+    assert steps.links(s, c, np.float64(1)) == near(2 * 80 * at_once)
     assert steps.links(state(), c, np.float64(1000)) == 0
+
+
+def test_a_mesh_has_a_link_to_each_peer():
+    alone, all_peers = (state("Llama-3.1-70B", device="mi300x", tp=tp) for tp in (2, 8))
+    assert steps.links(alone, IDEAL, np.float64(1000)) == near(2 * 80 * 1000 * 8192 * 2 / 64e9)
+    assert steps.links(all_peers, IDEAL, np.float64(1000)) == near(2 * 80 * 2 * 7 / 8 * 1000 * 8192 * 2 / (7 * 64e9))
 
 
 def test_exchange_with_experts_under_data_parallel_attention():
@@ -154,6 +162,7 @@ def test_memory_limit_by_hand():
     s = state()
     room = 80 * 1024**3 * 0.9 - LLAMA.weight_bytes("fp8") - 1e9
     slots, short = memory_limit(s, c, np.float64(1000), np.float64(2000))
+    assert memory_limit(state(device="l4"), c | {"workspace_bytes": 9e9}, np.float64(1), np.float64(1))[0] > 0  # capped
     assert slots == near(room / (2000 * 65_536)) and short == 0
     _, short = memory_limit(state("Llama-3.1-405B"), c, np.float64(1000), np.float64(2000))
     missing = architecture("Llama-3.1-405B").weight_bytes("fp8") + 2000 * 258_048 + 1e9 - 80 * 1024**3 * 0.9

@@ -37,7 +37,9 @@ CONSTANTS = {
     "rows_half": Constant(16.0, 1.0, 200.0, "rows by which a product is padded (tiles, waves)"),
     "expert_rows_half": Constant(16.0, 1.0, 128.0, "rows by which the product of each touched expert is padded"),
     "expert_skew": Constant(0.1, 0.01, 1.0, "excess load of the fullest expert rank, per ln(ranks)"),
-    "routing_evenness": Constant(3.0, 0.5, 30.0, "shape of the gamma distribution of how popular experts are"),
+    "routing_evenness": Constant(
+        1.0, 0.3, 10.0, "shape of the gamma distribution of how popular experts are; 1 is exponential"
+    ),
     "chance_share": Constant(0.7, 0.1, 1.2, "share of the uneven load by chance that expert ranks wait for"),
     "expert_width_half": Constant(128.0, 8.0, 1024.0, "columns of an expert's slice at which its products reach half"),
     "prefill_imbalance": Constant(0.5, 0.05, 1.0, "share of a prompt's work that data-parallel ranks wait for"),
@@ -45,9 +47,9 @@ CONSTANTS = {
     "expert_passes": Constant(6.0, 2.0, 60.0, "times that a MoE layer streams the tokens of experts"),
     "link_share_switched": Constant(0.5, 0.1, 0.95, "share of link bandwidth in collectives, switched fabric (NVLink)"),
     "link_share_other": Constant(0.5, 0.1, 0.95, "the same, PCIe and meshes"),
-    "allreduce_s_switched": Constant(5e-06, 1e-6, 3e-5, "s, latency of an all-reduce of two GPUs, switched fabric"),
+    "allreduce_s_switched": Constant(5e-06, 1e-6, 3e-5, "s, latency of an all-reduce, switched fabric"),
     "allreduce_s_other": Constant(2e-05, 1e-6, 1.5e-4, "s, the same, PCIe and meshes"),
-    "hop_share": Constant(0.3, 0.02, 1.5, "added latency for each doubling of the GPUs of an all-reduce"),
+    "ring_hop_s": Constant(2e-6, 2e-7, 2e-5, "s a hop of a ring, of which an all-reduce has 2 (tp - 1)"),
     "alltoall_s": Constant(1e-05, 1e-6, 1e-4, "s, latency of an exchange with experts on other GPUs"),
     "layer_s": Constant(3e-05, 5e-6, 2e-4, "s a layer: launches and small kernels of a decode step"),
     "mla_s": Constant(1e-05, 1e-6, 2e-4, "s a layer, more with latent attention"),

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from slmkit import config, files
 from slmkit.economics import constants
 from slmkit.economics.constants import CONSTANTS
-from slmkit.economics.throughput.points import Points, points
+from slmkit.economics.throughput.points import points
 from slmkit.economics.throughput.rows import questions, read_measured
 from slmkit.economics.validate import compare, regime_errors, summary
 
@@ -40,10 +40,10 @@ def usable(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def fit(table: pd.DataFrame, at: Points | None = None, max_steps: int = 30) -> dict[str, float]:
+def fit(table: pd.DataFrame, max_steps: int = 30, pull: float = PULL) -> dict[str, float]:
     """Constants that predict the output tokens/s of `table` (as `usable` gives it) best. About ten seconds."""
     table = table[table["tpot_limit_s"].isna()]
-    at = at or points(table)
+    at = points(table)
     measured = np.log(table["out_tok_s_total"].to_numpy(float))
     names = list(CONSTANTS)
     guess, low, high = (np.log([max(CONSTANTS[name][i], 1e-9) for name in names]) for i in range(3))
@@ -52,7 +52,7 @@ def fit(table: pd.DataFrame, at: Points | None = None, max_steps: int = 30) -> d
     def error(x: np.ndarray) -> np.ndarray:
         rate = at.throughput(dict(zip(names, np.exp(x), strict=True)))
         ratio = np.log(np.where(np.isnan(rate), 1.0, rate)) - measured
-        return np.append(np.where(np.isnan(rate), 1.0, np.clip(ratio, -3, 3)), (x - guess) / width * PULL)
+        return np.append(np.where(np.isnan(rate), 1.0, np.clip(ratio, -3, 3)), (x - guess) / width * pull)
 
     def slopes(x: np.ndarray) -> np.ndarray:
         here, columns = error(x), []

@@ -12,6 +12,7 @@ from slmkit.economics.throughput.shapes import ENGINES, shapes
 from slmkit.economics.throughput.steps import step
 from slmkit.errors import InputError
 
+SMALL_WORKSPACE = 0.05  # of the memory: engines on small devices keep less back
 MAX_BATCH = 4096  # sequences that one scheduler takes at once, whatever the memory
 
 
@@ -42,10 +43,11 @@ def memory_limit(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out) -> tup
 
     R = input + `reserve` x output: 1 where a scheduler reserves the whole request, 0.5 where the cache grows.
     """
+    workspace = np.minimum(c["workspace_bytes"], SMALL_WORKSPACE * s.memory)
     copies = (s.dp - 1) * (
         s.mixing_bytes + s.dense_params * s.rest_bytes + 4 * s.head_params
     )  # data-parallel ranks hold all
-    room = s.memory * s.n_gpus * c["memory_share"] - s.weight_bytes - copies - s.n_gpus * c["workspace_bytes"]
+    room = s.memory * s.n_gpus * c["memory_share"] - s.weight_bytes - copies - s.n_gpus * workspace
     kept = s.full_layers * (tokens := n_in + c["reserve"] * n_out) + s.window_layers * np.minimum(tokens, s.window)
     request = kept * s.kv_layer_bytes * s.attention_tp / np.minimum(s.attention_tp, s.kv_shards)
     return np.maximum(room, 0) / request, np.maximum(request - room, 0)
@@ -74,11 +76,13 @@ def predict(
     `concurrency` requests are always in flight (closed loop); None or NaN for as many as memory holds. One cycle serves
     `batch` requests: each takes in its prompt and decodes `output_tokens`, at X = batch output / cycle tokens/s.
 
-    Returns arrays: `out_tok_s_total`, `out_tok_s_per_gpu`, `in_tok_s_total` (tokens/s), `tpot_s` (a token in steady
-    state, prompts of others included), `ttft_s` (with the queue where concurrency exceeds the batch), `prefill_s`
-    (one prompt alone), `decode_step_s`, `batch` (requests at once), `fits`, `short_bytes` (missing for one request),
-    `compute_share` and `memory_share` (achieved FLOP/s and bytes/s of a GPU over its peak), `input_time_share` (of
-    the cycle, spent on prompts). InputError for unknown names, and for lengths or a concurrency below 1.
+    Returns arrays: `out_tok_s_total`, `out_tok_s_per_gpu`, `in_tok_s_total` (tokens/s); `tpot_s` (a token in steady
+    state, prompts of others included); `ttft_s` (waiting included, with the queue where concurrency exceeds the batch;
+    a lower bound, as published means are two to four times it: they hold the burst that starts a run, and the web
+    server before the engine); `prefill_s` (one prompt alone); `decode_step_s`; `batch` (requests at once); `fits`;
+    `short_bytes` (missing for one request); `compute_share`, `memory_share` (achieved FLOP/s and bytes/s of a GPU over
+    its peak); `input_time_share` (of the cycle, spent on prompts). InputError for unknown names, and for lengths or a
+    concurrency below 1.
     """
     for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens), ("concurrency", concurrency)):
         values = np.asarray(1 if value is None else value, float)
@@ -111,12 +115,16 @@ def evaluate(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out, concurrenc
     # A pipeline takes a prompt in pp chunks, the last of which waits for the stages to fill.
     prefill = step(s, c, none, context, np.ones_like(batch), n_in).seconds * (2 - 1 / s.pp)
     queue = np.nan_to_num(np.maximum(offered - batch, 0) / batch * cycle)
+    # A new request waits half a step, then for prompts before it (as in a queue with even service), then for its own.
+    busy = np.clip(1 - n_out * plain.seconds / cycle, 0, 1)
+    service = np.where(s.fused, mixed.seconds, apart.seconds) / np.minimum(prompts, 1)
+    wait = plain.seconds / 2 + service * busy / (2 * np.maximum(1 - busy, 0.05))
     found = {
         "out_tok_s_total": batch * n_out / cycle,
         "out_tok_s_per_gpu": batch * n_out / cycle / s.n_gpus,
         "in_tok_s_total": batch * n_in / cycle,
         "tpot_s": cycle / n_out,
-        "ttft_s": prefill + plain.seconds + queue,
+        "ttft_s": np.maximum(service, prefill) + wait + queue,
         "prefill_s": prefill,
         "decode_step_s": plain.seconds,
         "batch": batch,
@@ -124,6 +132,6 @@ def evaluate(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out, concurrenc
         "short_bytes": short,
         "compute_share": np.minimum((n_out * plain.flops + takes * apart.flops) / cycle / s.peak_rest, 1),
         "memory_share": np.minimum((n_out * plain.traffic + takes * apart.traffic) / cycle / s.bandwidth, 1),
-        "input_time_share": np.clip(1 - n_out * plain.seconds / cycle, 0, 1),
+        "input_time_share": busy,
     }
     return dict(zip(found, np.broadcast_arrays(*found.values()), strict=True))

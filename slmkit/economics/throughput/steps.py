@@ -117,24 +117,25 @@ def prefill_attention(s: SimpleNamespace, c: Constants, prompts: Array, length: 
 
 
 def head(s: SimpleNamespace, c: Constants, rows: Array) -> Part:
-    """Output head in 16 bits for `rows` sequences."""
-    flops, traffic = 2 * rows * s.head_params / s.tp, 2 * s.head_params / s.attention_tp
+    """Output head for `rows` sequences, multiplied in 16 bits."""
+    flops, traffic = 2 * rows * s.head_params / s.tp, s.head_bytes * s.head_params / s.attention_tp
     compute = 2 * (rows + c["rows_half"]) * s.head_params / s.tp / (c["mfu_16"] * s.peak_16)
     return Part(larger(compute, traffic / (c["mbu_weights"] * s.bandwidth), c["sharpness"]), flops, traffic)
 
 
 def links(s: SimpleNamespace, c: Constants, tokens: Array) -> Array:
-    """Seconds on the fabric. Tensor parallel: two all-reduces a layer, each 2 (tp-1)/tp T h 2 bytes. Attention data
-    parallel: to the experts and back in each MoE layer, (1 + 2) bytes x T/n min(k, n) h (n-1)/n a GPU.
+    """Seconds on the fabric. Tensor parallel: two all-reduces of m = T h 2 bytes a layer, each the faster of reading
+    all peers at once, (tp-1) m, and a ring of 2 (tp-1) hops that carry m / tp. Attention data parallel: to the experts
+    and back in each MoE layer, (1 + 2) bytes x T/n min(k, n) h (n-1)/n a GPU.
     """
     switched = s.switched > 0
     share = np.where(switched, c["link_share_switched"], c["link_share_other"])
     latency = np.where(switched, c["allreduce_s_switched"], c["allreduce_s_other"])
     rate = share * s.link * np.where(s.mesh > 0, np.maximum(s.tp - 1, 1), 1)  # a mesh has a link to each peer
-    peers = (s.tp - 1) / s.tp
-    hops = 1 + c["hop_share"] * np.log2(np.maximum(s.tp, 2) / 2)
-    reduce = 2 * s.layers * (latency * hops + 2 * peers * tokens * s.hidden * 2 / rate)
-    sent = 3 * tokens / s.tp * np.minimum(np.maximum(s.top_k, 1), s.tp) * s.hidden * peers
+    peers, message = s.tp - 1, tokens * s.hidden * 2
+    ring = 2 * peers * (c["ring_hop_s"] + message / s.tp / rate)
+    reduce = 2 * s.layers * (latency + np.minimum(peers * message / rate, ring))
+    sent = 3 * tokens / s.tp * np.minimum(np.maximum(s.top_k, 1), s.tp) * s.hidden * peers / s.tp
     exchange = s.moe_layers * (2 * c["alltoall_s"] + sent / rate)
     return np.where(s.tp > 1, np.where(s.dp > 1, exchange, reduce), 0.0)
 

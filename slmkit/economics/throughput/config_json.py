@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from slmkit.economics.architecture import Architecture
+from slmkit.economics.throughput.decoder import Architecture
 from slmkit.errors import InputError
 
 # Our field, and what configurations call it.
