@@ -22,7 +22,8 @@ class FakeOpenAI:
     """A chat server that plays a script: the n-th request is treated by the n-th entry, the rest by the last.
 
     Entries: "ok", a status such as "429" or "400 logprobs", "slow" (never ends), "silent", "cut" (stops in
-    mid-stream), "garbage" (no JSON in the stream), "html" (a page instead of a stream), "empty" (no choices).
+    mid-stream), "garbage" (no JSON in the stream), "html" (a page instead of a stream), "empty" (no choices),
+    "error" (an error in the stream), "reset" (hangs up before it answers).
     `reply` makes the chunks of an answer out of the request; the default echoes the last message. `bodies`
     keeps what was asked.
     """
@@ -79,6 +80,9 @@ class FakeOpenAI:
             handler.end_headers()
             handler.wfile.write(content)
             return
+        if entry == "reset":
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return
         if entry == "silent":
             self.closing.wait(30)
             return
@@ -91,6 +95,8 @@ class FakeOpenAI:
                 handler.wfile.write(chunks[0].encode())
         elif entry == "garbage":
             handler.wfile.write(b'data: {"choices": [{"delta": \n\n')
+        elif entry == "error":
+            handler.wfile.write(b'data: {"error": {"message": "out of memory", "code": 500}}\n\n')
         elif entry == "html":
             handler.wfile.write(b"<html><body>It works!</body></html>")
         elif entry == "cut":

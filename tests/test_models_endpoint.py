@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from types import SimpleNamespace
 
 import pytest
 from servers import FakeOpenAI, chunk, unused_port
@@ -90,7 +92,7 @@ def test_arguments_are_sent_as_text() -> None:
     assert sent == '{"a": 1}'
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "503", "408", "cut", "garbage", "html", "empty"])
+@pytest.mark.parametrize("fault", ["429", "500", "503", "408", "cut", "garbage", "html", "empty", "error", "reset"])
 def test_a_fault_that_passes_ends_in_success(fault: str) -> None:
     with FakeOpenAI(fault, fault, "ok") as server:
         reply = connect(server.url).chat(say("hello"))
@@ -98,7 +100,7 @@ def test_a_fault_that_passes_ends_in_success(fault: str) -> None:
     assert (reply.error, reply.content) == (None, "hello")
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "cut", "garbage", "html", "empty"])
+@pytest.mark.parametrize("fault", ["429", "500", "cut", "garbage", "html", "empty", "error", "reset"])
 def test_a_fault_that_stays_is_recorded(fault: str) -> None:
     with FakeOpenAI(fault) as server:
         reply = connect(server.url).chat(say("hello"))
@@ -123,6 +125,38 @@ def test_a_server_that_never_ends_is_given_up(fault: str, reason: str) -> None:
         reply = connect(server.url, timeout_s=0.3, max_tries=2).chat(say("hello"))
         assert time.perf_counter() - started < 3
     assert reason in reply.error
+
+
+FAULTS = ("429", "500", "503", "408", "cut", "garbage", "html", "empty", "error", "reset")
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1_000, marks=pytest.mark.full)])
+def test_whatever_goes_wrong_each_request_ends_in_an_answer_or_a_reason(count: int) -> None:
+    dice = random.Random(count)
+    script = [dice.choice(FAULTS) if dice.random() < 0.5 else "ok" for _ in range(5 * count)]
+    texts = [f"message {number}" for number in range(count)]
+    with FakeOpenAI(*script) as server:
+        model = connect(server.url, concurrency=8, max_tries=4, backoff_s=0.001)
+        replies = model.chat_many([Request(say(text)) for text in texts], progress=False)
+        tried = len(server.bodies)
+    answered = [reply.error is None for reply in replies]
+    for text, reply in zip(texts, replies, strict=True):
+        assert reply.content == ("" if reply.error else text)
+        assert reply.error is None or ("4 tries" in reply.error and "\n" not in reply.error)
+    assert 0.8 * count < sum(answered) and count < tried <= 4 * count
+    assert count < 100 or not all(answered)  # one in sixteen meets four faults in a row
+
+
+def test_pauses_grow_and_are_spread_and_heed_the_server() -> None:
+    model = connect("http://127.0.0.1:1/v1", backoff_s=0.5)
+    pauses = {number: [model._pause_s(ValueError(), number) for _ in range(200)] for number in (1, 2, 3, 20)}
+    for number in (1, 2, 3):
+        middle = 0.5 * 2 ** (number - 1)
+        assert 0.5 * middle <= min(pauses[number]) < 0.7 * middle and 1.3 * middle < max(pauses[number]) <= 1.5 * middle
+    assert max(pauses[20]) == 60.0
+    wished = ValueError()
+    wished.response = SimpleNamespace(headers={"retry-after": "7"})
+    assert model._pause_s(wished, 1) == 7.0
 
 
 def test_logprobs_are_dropped_where_the_server_refuses_them() -> None:

@@ -50,6 +50,7 @@ def calls(parsed: Parsed) -> list[tuple[str, dict | None]]:
         '<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|>'
         "<|start|>assistant<|channel|>commentary to=functions.g<|message|>{}",
         "f(a=1)\ng()",
+        'f{"a": 1}\ng{}',
         f"{F}\n{G}",
         f" [{F},{G}] ",
         f"```json\n[{F}, {G}]\n```",

@@ -16,6 +16,7 @@ from slmkit.models.syntax import tagged
 from slmkit.models.syntax.literal import (
     UNREADABLE,
     Schemas,
+    bare_calls,
     json_calls,
     named_call,
     object_end,
@@ -50,7 +51,7 @@ _PYTHON_CALL = re.compile(r"([A-Za-z_][\w./:-]*)\(")
 _HEADER = re.compile(r"\s*(?:<\|start\|>)?(?:assistant)?(?P<header>[^\n]{0,200}?)<\|message\|>")
 _MESSAGE_END = re.compile(r"<\|(?:end|eom|eot|return|call)\|>\s*(?=<\|start\|>|\Z)|(?=<\|start\|>assistant)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([^\s<]+)")
-_READERS = (json_calls, python_calls, tagged.headed, tagged.functions, tagged.pairs, tagged.gemma)
+_READERS = (json_calls, python_calls, bare_calls, tagged.headed, tagged.functions, tagged.pairs, tagged.gemma)
 
 
 @dataclass
@@ -181,7 +182,8 @@ def _unmarked(text: str, schemas: Schemas) -> Parsed:
     is_json = body.startswith(("{", "[")) and bool(_JSON_CALL.search(body))
     named = _PYTHON_CALL.match(body)
     is_python = bool(_PYTHON_CALLS.match(body)) or bool(named and named.group(1) in schemas)
-    if not is_json and not is_python:
+    is_bare = any(body.startswith(name + "{") for name in schemas if name)
+    if not is_json and not is_python and not is_bare:
         return Parsed(content=text.strip())
     calls = read_calls(body, schemas)
     return Parsed(tool_calls=calls) if calls else Parsed(malformed=[body])

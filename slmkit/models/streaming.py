@@ -75,6 +75,7 @@ class Answer:
             ToolCall(name=_text(call["name"]), arguments=_text(call["arguments"]) or "{}", id=_text(call["id"]))
             for call in self.calls
         ]
+        left = bool(parsed.tool_calls) and self.finish_reason == "stop"
         return Reply(
             content=parsed.content,
             tool_calls=calls or parsed.tool_calls,
@@ -84,7 +85,7 @@ class Answer:
             ttft_s=self.ttft_s,
             latency_s=self.latency_s,
             logprob=sum(self.logprobs) if self.logprobs else None,
-            finish_reason=self.finish_reason,
+            finish_reason="tool_calls" if left else self.finish_reason,
             model=ref,
         )
 

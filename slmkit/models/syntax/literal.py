@@ -49,6 +49,23 @@ def named_call(name: str, body: str) -> list[ToolCall]:
     return []
 
 
+def bare_calls(body: str, schemas: Schemas) -> list[ToolCall]:
+    """Our own `NAME<|call|>{...}`, one a line, from a server that leaves special tokens out of the text."""
+    calls, at = [], 0
+    while at < len(body):
+        name = max((name for name in schemas if body.startswith(name, at)), key=len, default="")
+        end = object_end(body, at + len(_known(name)))
+        calls.append(ToolCall(name=name, arguments=body[at + len(name) : end].strip()))
+        at = skip(body, end)
+    return calls
+
+
+def _known(name: str) -> str:
+    if not name:
+        raise ValueError("no tool of that name")
+    return name
+
+
 def object_end(text: str, at: int) -> int:
     """Where the JSON object at `at` ends, blanks before it allowed; raises one of UNREADABLE where there is none."""
     return _members(text, skip(text, at))[1]
