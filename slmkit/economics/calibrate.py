@@ -19,8 +19,8 @@ import pandas as pd
 from slmkit.economics import cost
 from slmkit.economics.architecture import Architecture, architecture
 from slmkit.economics.constants import fitted
-from slmkit.economics.machine import IDEAL, Machine, measure
 from slmkit.economics.roofline import predict
+from slmkit.economics.throughput.machine import IDEAL, Machine, measure
 from slmkit.errors import InputError
 from slmkit.models.reference import parse_reference
 

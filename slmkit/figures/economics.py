@@ -34,6 +34,11 @@ def money(axes: Axes, axis: str = "y") -> None:
     side.set_major_formatter(lambda usd, _: f"${usd:,.0f}" if usd >= 10 else f"${usd:.2g}")
 
 
+def short(number: float) -> str:
+    """Two digits and more, without exponents: 0.93, 6.1, 35, 140."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
 def claim_band(axes: Axes, horizontal: bool = True) -> None:
     """The claimed 10 to 30 times, shaded and named."""
     draw = axes.axhspan if horizontal else axes.axvspan
@@ -174,7 +179,7 @@ def dense_and_sparse(table: pd.DataFrame, touched: pd.DataFrame, title: str, sub
     figure, (left, right) = canvas(title, subtitle, 2, width=11.5, height=4.2, width_ratios=[1.25, 1])
     rows = table.sort_values("ratio", ascending=False).rename(columns={"ratio": "estimate"})
     looks = [SPARSE if sparse else DENSE for sparse in rows["sparse"]]
-    notes = [f"{row.estimate:.3g} [{row.low:.2g}, {row.high:.2g}]" for row in rows.itertuples()]
+    notes = [f"{short(row.estimate)} [{short(row.low)}, {short(row.high)}]" for row in rows.itertuples()]
     claim_band(left, horizontal=False)
     marks.forest(left, rows, list(rows["llm"]), looks, notes)
     marks.plain_log(left)

@@ -86,8 +86,10 @@ def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = 
             rows["out_tok_s_total"], rows["predicted"], "o", ms=2.2, alpha=0.35, color=colour, mew=0, rasterized=True
         )
         off = (rows["ratio"] - 1).abs()
-        said = f"{'dense' if kind == 'dense' else 'sparse'}: n = {len(rows):,}, median error {off.median():.0%}, "
-        f"p90 {off.quantile(0.9):.0%}"
+        said = (
+            f"{'dense' if kind == 'dense' else 'sparse'}: n = {len(rows):,}, median error {off.median():.0%}, "
+            f"p90 {off.quantile(0.9):.0%}"
+        )
         axes.text(0.03, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
         for axis in ("x", "y"):
             axes.set(**{f"{axis}scale": "log"})
@@ -97,36 +99,23 @@ def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = 
 
 
 def measured_here(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
-    """Seconds to the first token and a token, measured on this machine (filled) and predicted (hollow), by batch."""
+    """Time to the first token and a token, measured on this machine (filled) and predicted (hollow), by batch."""
     figure, panels = canvas(title, subtitle, 2, width=10.5, height=4.6)
     looks = marks.looks(dict.fromkeys(table["model"]))
-    for axes, name, label in (
-        (panels[0], "ttft_s", "seconds to the first token (log)"),
-        (panels[1], "tpot_s", "seconds a token (log)"),
-    ):
+    names = (("ttft_s", "time to the first token, ms (log)"), ("tpot_s", "time a token, ms (log)"))
+    for axes, (name, label) in zip(panels, names, strict=True):
         for model, rows in table.groupby("model", sort=False):
             look = looks[model]
-            axes.plot(rows["batch"], rows[name], "-" + look.marker, color=look.colour, ms=6, lw=1.4)
-            axes.plot(
-                rows["batch"], rows[f"predicted_{name}"], "--" + look.marker, color=look.colour, mfc="white", ms=6, lw=1
-            )
-            last = rows.iloc[-1]
-            axes.annotate(
-                model,
-                (last["batch"], last[name]),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                color=look.colour,
-            )
-        marks.plain_log(axes, "x")
-        axes.set_yscale("log")
+            found, said = rows[name] * 1e3, rows[f"predicted_{name}"] * 1e3
+            axes.plot(rows["batch"], found, "-" + look.marker, color=look.colour, ms=6, lw=1.4)
+            axes.plot(rows["batch"], said, "--" + look.marker, color=look.colour, mfc="white", ms=6, lw=1)
+            style = {"textcoords": "offset points", "va": "center", "fontsize": 8.5, "color": look.colour}
+            axes.annotate(model, (rows["batch"].iloc[-1], found.iloc[-1]), (8, 0), **style)
+        marks.plain_log(axes)
+        marks.plain_log(axes, "y", "{:,g}")
         axes.set(xlabel="batch (log)", ylabel=label)
-        axes.set_xlim(table["batch"].min() * 0.9, table["batch"].max() * 3)
-    shapes = [
-        panels[0].plot([], [], "o", color=INK, mfc=fill, label=name)[0]
-        for name, fill in (("measured", INK), ("predicted", "white"))
-    ]
+        axes.set_xlim(table["batch"].min() * 0.9, table["batch"].max() * 4)
+    kinds = (("measured", INK), ("predicted", "white"))
+    shapes = [panels[0].plot([], [], "o", color=INK, mfc=fill, label=name)[0] for name, fill in kinds]
     figure.legend(handles=shapes, loc="outside lower left", ncols=2, fontsize=8.5)
     return figure

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from slmkit.figures import CYCLE, INK, ROLES, Look, canvas, marks
+from slmkit.figures.economics import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,8 +79,8 @@ def price_ratios(table: pd.DataFrame, title: str, subtitle: str = "", bar: float
     figure, (axes,) = canvas(title, subtitle, width=9, height=1.7 + 0.36 * len(rows))
     looks = [OPEN if is_open else CLOSED for is_open in rows["open"].astype(bool)]
     notes = [
-        f"{row.estimate:.3g}, n = {row.n}"
-        + (f" [{row.low:.2g}, {row.high:.3g}]" if np.isfinite(row.low) else ", one provider")
+        f"{short(row.estimate)}, n = {row.n}"
+        + (f" [{short(row.low)}, {short(row.high)}]" if np.isfinite(row.low) else ", one provider")
         for row in rows.itertuples()
     ]
     marks.forest(axes, rows, list(rows["rival"]), looks, notes, hollow=list(~np.isfinite(rows["low"])))

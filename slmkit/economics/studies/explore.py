@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from slmkit.economics.architecture import architectures
 from slmkit.economics.catalogue import devices
-from slmkit.economics.compare import Setting, compare, rent
+from slmkit.economics.compare import Setting, compare
+from slmkit.economics.market import rent
 from slmkit.economics.studies import findings, serving
 from slmkit.errors import InputError
 from slmkit.figures import economics as draw

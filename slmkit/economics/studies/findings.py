@@ -66,8 +66,10 @@ def by_grid(shares: pd.DataFrame) -> str:
     at = shares[np.isclose(shares["load"], shares["load"].max())].set_index("rival")["share"]
     low = shares[np.isclose(shares["load"], shares["load"].min())]["share"].mean()
     lost = ", ".join(at.index[at < 0.5]) or "none"
-    return f"Fully busy, the small model is not surely cheaper than: {lost}; at {shares['load'].min():.0%} load it "
-    f"wins {low:.0%}"
+    return (
+        f"Fully busy, the small model is not surely cheaper than: {lost}; at {shares['load'].min():.0%} load it "
+        f"wins {low:.0%}"
+    )
 
 
 def by_tornado(table: pd.DataFrame) -> str:
@@ -130,8 +132,10 @@ def by_payback(table: pd.DataFrame) -> str:
 def by_development(table: pd.DataFrame) -> str:
     """What a round is spent on."""
     usd = table.set_index("part")["usd"]
-    return f"GPU hours are {usd['gpu'] / usd['total']:.1%} of a development round; people are "
-    f"{usd['people'] / usd['total']:.0%}"
+    return (
+        f"GPU hours are {usd['gpu'] / usd['total']:.1%} of a development round; people are "
+        f"{usd['people'] / usd['total']:.0%}"
+    )
 
 
 def by_energy(table: pd.DataFrame, slm: str, llm: str) -> str:
@@ -158,8 +162,10 @@ def by_line(table: pd.DataFrame) -> str:
     """The line at 4 and 8 bit."""
     rows = table[table["group"] == "devices"]
     four, eight = rows.iloc[0], rows.iloc[1]
-    return f"The line: {four['estimate']:.0f} bn [{four['low']:.0f}, {four['high']:.0f}] in 4 bit, "
-    f"{eight['estimate']:.0f} bn in 8 bit"
+    return (
+        f"The line: {four['estimate']:.0f} bn [{four['low']:.0f}, {four['high']:.0f}] in 4 bit, "
+        f"{eight['estimate']:.0f} bn in 8 bit"
+    )
 
 
 def by_error(table: pd.DataFrame, held_out: dict) -> str:
@@ -185,8 +191,10 @@ def by_prices(table: pd.DataFrame) -> str:
     """Open rivals against flagships."""
     is_open = table["open"].astype(bool)
     most, dearest = table[is_open]["estimate"].max(), table.loc[table["estimate"].idxmax()]
-    return f"By list price open rivals cost up to {_times(most)} times an 8 bn model, {dearest['rival']} "
-    f"{_times(dearest['estimate'])}"
+    return (
+        f"By list price open rivals cost up to {_times(most)} times an 8 bn model, {dearest['rival']} "
+        f"{_times(dearest['estimate'])}"
+    )
 
 
 def by_units(table: pd.DataFrame) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 from slmkit.economics import adapters, cost, demand, tuning
 from slmkit.economics.architecture import architecture
 from slmkit.economics.catalogue import gpu
-from slmkit.economics.compare import Hosted, Setting, hosted, rent, served_by_api
+from slmkit.economics.compare import Hosted, Setting, hosted
+from slmkit.economics.market import rent, served_by_api
 from slmkit.economics.studies.workloads import CALLS_PER_TASK, SUCCESS
 from slmkit.economics.uncertainty import Range, draw, monte_carlo
 

@@ -11,7 +11,7 @@ import pandas as pd
 from slmkit import stats
 from slmkit.economics import cost
 from slmkit.economics.catalogue import api_prices, rents
-from slmkit.economics.compare import served_by_api
+from slmkit.economics.market import served_by_api
 from slmkit.stats import Estimate
 
 SLM = "Llama-3.1-8B"

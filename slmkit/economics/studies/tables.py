@@ -11,8 +11,8 @@ from slmkit import config
 from slmkit.economics import calibrate, constants, edge
 from slmkit.economics.architecture import architecture
 from slmkit.economics.compare import Setting, hosted
-from slmkit.economics.machine import measure
 from slmkit.economics.studies import activation, operation, prices, published, serving, uses, workloads
+from slmkit.economics.throughput.machine import measure
 from slmkit.errors import InputError
 from slmkit.models.reference import minis
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from slmkit.economics import cost
 from slmkit.economics.architecture import architecture, architectures
-from slmkit.economics.compare import Setting, hosted, served_by_api
+from slmkit.economics.compare import Setting, hosted
 from slmkit.economics.edge import consumer, first_token_s, fit, memory_bytes, tokens_per_s
+from slmkit.economics.market import served_by_api
 from slmkit.economics.studies.workloads import SUCCESS, device_usd_per_s
 from slmkit.economics.uncertainty import Range, monte_carlo
 from slmkit.errors import InputError

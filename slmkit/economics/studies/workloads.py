@@ -12,8 +12,9 @@ import pandas as pd
 from slmkit.economics import cost, energy
 from slmkit.economics.architecture import architecture
 from slmkit.economics.catalogue import api_prices
-from slmkit.economics.compare import Hosted, Setting, hosted, rent, served_by_api
+from slmkit.economics.compare import Hosted, Setting, hosted
 from slmkit.economics.edge import consumer, first_token_s, memory_bytes, tokens_per_s
+from slmkit.economics.market import rent, served_by_api
 from slmkit.economics.studies.serving import RIVALS, SHAPES
 from slmkit.economics.uncertainty import Z95, Range, tornado
 from slmkit.errors import InputError
