@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slmkit import config, files
 from slmkit.economics import fit
 from slmkit.economics.architecture import architecture
 from slmkit.economics.constants import CONSTANTS, fitted, record
@@ -39,8 +40,10 @@ def write(tmp_path, table: pd.DataFrame):
     return tmp_path / "rows.csv"
 
 
-def test_the_record_is_of_the_committed_rows():
-    assert record()["rows_sha256"] == fit.rows_sha256()
+def test_the_record_is_of_the_committed_rows(rows):
+    file = config.resource("data/economics/measured_throughput.csv")
+    assert record()["rows_sha256"] == fit.rows_sha256(rows) == files.sha256(file)
+    assert not fit.changed()
     assert record()["fitted_on"].startswith("20") and record()["n_rows"] > 2_900
     assert set(fitted()) == set(CONSTANTS)
 

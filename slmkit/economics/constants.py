@@ -21,6 +21,8 @@ class Constant(NamedTuple):
     meaning: str
 
 
+# Guesses are round numbers: shares as kernels' authors report them, launches of some microseconds, engines' defaults.
+# A prompt in vLLM: gaps between tokens grew from 9 to 27 ms where steps took in prompts (ML.ENERGY, 8B on B200).
 CONSTANTS = {
     "mfu_16": Constant(0.7, 0.4, 0.95, "share of peak FLOP/s that large products reach, 16-bit units"),
     "mfu_8": Constant(0.6, 0.3, 0.95, "the same, 8-bit units"),
@@ -74,7 +76,7 @@ CONSTANTS = {
     "sequence_s_sglang": Constant(2e-05, 1e-6, 1.5e-4, "the same: SGLang"),
     "sequence_s_llama.cpp": Constant(1e-05, 1e-6, 1.5e-4, "the same: llama.cpp and its kin"),
     "request_s_trtllm": Constant(0.001, 5e-5, 2e-2, "s of the host a new request: TensorRT-LLM"),
-    "request_s_vllm": Constant(0.003, 5e-5, 2e-2, "the same: vLLM"),
+    "request_s_vllm": Constant(0.01, 5e-5, 2e-2, "the same: vLLM"),
     "request_s_sglang": Constant(0.003, 5e-5, 2e-2, "the same: SGLang"),
     "request_s_llama.cpp": Constant(0.001, 5e-5, 2e-2, "the same: llama.cpp and its kin"),
 }

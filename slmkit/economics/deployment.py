@@ -14,6 +14,7 @@ from slmkit.economics.catalogue import gpu as device
 from slmkit.economics.roofline import MAX_BATCH, predict
 from slmkit.errors import InputError
 
+MOST_GPUS = 64  # looked at when a model doesn't fit
 BATCHES = np.unique(np.round(2 ** np.arange(0, np.log2(MAX_BATCH) + 0.01, 0.25)))
 
 
@@ -51,7 +52,8 @@ def layouts(arch: Architecture, card: GPU, max_gpus: int) -> list[tuple[int, int
     """
     powers = [2**i for i in range(12) if 2**i <= max_gpus]
     tps = [tp for tp in powers if arch.heads % tp == 0 and tp <= card.fabric_gpus]
-    pairs = [(tp, pp) for tp in tps for pp in powers if tp * pp <= max_gpus and pp <= arch.layers]
+    stages = [pp for pp in powers if pp <= arch.layers] if card.fabric != "none" else [1]
+    pairs = [(tp, pp) for tp in tps for pp in stages if tp * pp <= max_gpus]
     plain = [(tp, pp, 1) for tp, pp in pairs]
     return plain + [(tp, pp, tp) for tp, pp in pairs if arch.moe and tp > 1 and pp == 1]
 
@@ -126,8 +128,10 @@ def best(
     holding = table[table["fits"]]
     if holding.empty:
         closest = table.loc[table["short_bytes"].idxmin()]
-        what = f"{closest.tp:.0f}x{closest.pp:.0f} {card.name} in {closest.precision}"
-        return Deployment(**named, fits=False, why=f"{model.name} lacks {closest.short_bytes / 1e9:.1f} GB on {what}")
+        short = f"{closest.short_bytes:,.0f} bytes ({closest.short_bytes / 1e9:.1f} GB)"
+        why = f"{model.name} lacks {short} on {closest.n_gpus:.0f} {card.name} in {closest.precision}"
+        mend = what_fits(model, card, input_tokens, output_tokens, [*precisions, "fp8", "fp4"])
+        return Deployment(**named, fits=False, why=f"{why}; {mend}")
     # A batch beyond what memory holds is served as the smaller one plus a queue: not a point of its own.
     holding = holding[holding["batch"] >= holding["concurrency"] * 0.999]
     within = holding
@@ -144,6 +148,21 @@ def best(
     fields = {name: value if isinstance(value, str) else float(value) for name, value in fields.items()}
     fields |= {"tp": int(row.tp), "pp": int(row.pp), "dp": int(row.dp), "fits": True}
     return Deployment(**named, **fields)
+
+
+def what_fits(
+    model: Architecture, card: GPU, input_tokens: float, output_tokens: float, precisions: Sequence[str]
+) -> str:
+    """The fewest GPUs that hold the model and one request, in each precision that needs fewer than those before."""
+    sizes = [(tp, pp) for tp, pp, dp in layouts(model, card, MOST_GPUS) if dp == 1]
+    found, fewest = [], MOST_GPUS + 1
+    for precision in dict.fromkeys(precisions):
+        tp, pp = (np.array(column) for column in zip(*sizes, strict=True))
+        traffic = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+        fits = predict(model, card, tp=tp, pp=pp, precision=precision, **traffic)["fits"]
+        if fits.any() and (n := int((tp * pp)[fits].min())) < fewest:
+            found, fewest = [*found, f"{n} {card.name} in {precision}"], n
+    return f"it fits on {' or '.join(found)}" if found else f"it fits on no {MOST_GPUS} of them in 4 bits or more"
 
 
 def frontier(arch: str | Architecture, gpu: str | GPU, **traffic) -> pd.DataFrame:

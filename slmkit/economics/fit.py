@@ -9,13 +9,14 @@ judged but not fitted.
 from __future__ import annotations
 
 import datetime
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from slmkit import config, files
+from slmkit import files
 from slmkit.economics import constants
 from slmkit.economics.constants import CONSTANTS
 from slmkit.economics.throughput.points import points
@@ -90,19 +91,19 @@ def errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
-def refit(measured: str | Path | None = None, path: str | Path | None = None) -> dict:
-    """Fits all rows of a CSV (the committed ones by default), then leaves a GPU type, shape and source out in turn.
-
-    Returns the record that `constants.json` holds and writes it to `path` if given. Takes some five minutes.
+def refit(rows: pd.DataFrame | None = None, path: str | Path | None = None) -> dict:
+    """Fits all rows (as `read_measured` gives them; the committed ones by default), then leaves a GPU type, a model
+    shape and a data source out in turn. Returns the record that `constants.json` holds, and writes it to `path` if
+    given. Takes some five minutes on one core.
     """
-    rows = read_measured(measured)
+    rows = read_measured() if rows is None else rows
     table = usable(rows)
     found = fit(table)
     folds = {name: held_out(table, name) for name in SPLITS}
     record = {
         "fitted_on": datetime.date.today().isoformat(),
         "command": "slmkit cost fit",
-        "rows_sha256": rows_sha256(measured),
+        "rows_sha256": rows_sha256(rows),
         "n_rows": len(table),
         "constants": found,
         "in_sample": errors(compare(rows, found).query("skip == ''")),
@@ -121,11 +122,11 @@ def worst(fold: pd.DataFrame, by: str) -> dict[str, dict[str, float]]:
     return dict(sorted(found.items(), key=lambda item: -item[1]["median_ape"]))
 
 
-def rows_sha256(path: str | Path | None = None) -> str:
-    """SHA-256 of the file of measured rows, by default the committed one."""
-    return files.sha256(path or config.resource("data/economics/measured_throughput.csv"))
+def rows_sha256(rows: pd.DataFrame) -> str:
+    """SHA-256 of measured rows as CSV; for the committed ones that of their file."""
+    return hashlib.sha256(rows.to_csv(index=False).encode("utf-8")).hexdigest()
 
 
 def changed() -> bool:
     """Whether the committed rows differ from those that the committed constants were fitted on."""
-    return constants.record()["rows_sha256"] != rows_sha256()
+    return constants.record()["rows_sha256"] != rows_sha256(read_measured())
