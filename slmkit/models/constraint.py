@@ -166,14 +166,10 @@ class CallConstraint:
             return None
         if not self.form.mark:
             return grammar.opens_json if row.barred and row.opening else None
-        bar = grammar.completing(row.said)
+        every, spelt = grammar.completing(row.said)
         if row.barred or (self._named and row.matcher is not None and not row.opening):
-            return bar
-        if grammar.mark_id is None or not (bar.sum() - 1):
-            return None
-        bar = bar.clone()
-        bar[grammar.mark_id] = False
-        return bar
+            return every
+        return spelt if grammar.mark_id is not None else None
 
 
 def first_line(message: str) -> str:

@@ -81,7 +81,7 @@ class CallGrammar:
         self.may_think = thinks and len(self.think_ids[0]) == 1
         self.opens_json = torch.tensor([text.lstrip().startswith("{") for text in self.texts])
         self.blank = torch.tensor([bool(text) and not text.strip() for text in self.texts])
-        self._completing: dict[int, torch.Tensor] = {}
+        self._completing: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}
         self._schemas: dict[str, tuple[str, str]] = {}
         self._matchers: dict[str, tuple[Any, str]] = {}
 
@@ -177,11 +177,17 @@ class CallGrammar:
             return [self.special[text]]
         return self.tokens.tokenize_str(text, parse_special=True) if text else []
 
-    def completing(self, said: bytes) -> torch.Tensor:
-        """Tokens that would complete the mark after this, (vocabulary); the mark itself is one of them."""
+    def completing(self, said: bytes) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Tokens that would complete the mark after this, (vocabulary), and those of them that are not the mark.
+
+        There are hardly ever any of the latter; None stands for none.
+        """
         mark = self.form.mark.encode()  # type: ignore[union-attr]
         held = next((n for n in range(min(len(mark) - 1, len(said)), 0, -1) if said.endswith(mark[:n])), 0)
         if held not in self._completing:
-            found = [mark in mark[:held] + token for token in self.bytes]
-            self._completing[held] = torch.tensor(found)
+            every = torch.tensor([mark in mark[:held] + token for token in self.bytes])
+            others = every.clone()
+            if self.mark_id is not None:
+                others[self.mark_id] = False
+            self._completing[held] = every, others if others.any() else None
         return self._completing[held]
