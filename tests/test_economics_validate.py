@@ -187,12 +187,25 @@ def test_a_limit_of_latency_lowers_what_is_predicted():
 def test_layouts_as_the_rows_mean_them():
     row = {"tp": 64.0, "pp": 1.0, "dp": 1.0, "ep": 8.0, "n_gpus": 64, "source_url": "x#deepseek_tp8_ep8_921"}
     deepseek = architecture("DeepSeek-R1")
-    assert layout(row, deepseek) == {"tp": 8, "pp": 1, "dp": 1, "ep": 8}
-    assert layout(row | {"source_url": "unknown"}, deepseek)["tp"] == 8
-    assert layout(row | {"dp": 64.0}, deepseek) == {"tp": 8, "pp": 1, "dp": 8, "ep": 8}
-    rack = layout(row | {"tp": 72.0, "ep": 1.0, "source_url": ""}, deepseek)
-    assert rack == {"tp": 72, "pp": 1, "dp": 72, "ep": 72}
-    assert np.isnan(layout(row | {"tp": np.nan, "ep": np.nan, "source_url": ""}, deepseek)["tp"])
+
+    def read(arch=deepseek, **change) -> tuple[float, ...]:
+        found = layout(row | change, arch)
+        return tuple(found[name] for name in ("tp", "dp", "ep", "replicas"))
+
+    assert read() == (8, 1, 8, 1)
+    assert read(source_url="unknown")[0] == 8
+    assert read(dp=64.0) == (8, 8, 8, 1)
+    assert read(tp=72.0, n_gpus=72, ep=1.0, source_url="") == (72, 72, 72, 1)
+    assert np.isnan(read(tp=np.nan, ep=np.nan, source_url="")[0])
+    plain = {"tp": 2.0, "ep": np.nan, "dp": 4.0, "n_gpus": 8, "source_url": ""}
+    assert read(architecture("Llama-3.1-8B"), **plain) == (2, 1, 1, 4)  # a dense model is copied
+    assert read(**plain) == (8, 8, 8, 1)  # a mixture of experts is spread
+
+
+def test_replicas_share_the_requests_in_flight():
+    single = compare(read_checked(one(tp=1)))["predicted"].iloc[0]
+    four = compare(read_checked(one(tp=1, n_gpus=4, concurrency=256)))["predicted"].iloc[0]
+    assert four == pytest.approx(4 * single)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from slmkit.economics.catalogue import gpu
 from slmkit.economics.roofline import MAX_BATCH, engine_overheads, evaluate, layout
 from slmkit.economics.throughput.shapes import shapes
 
+SIZES = (1, 2, 4, 8)  # GPUs of a replica
 GRID = np.round(2 ** np.arange(0, np.log2(MAX_BATCH) + 0.1, 0.5))  # batches tried under a latency limit
 
 
@@ -40,13 +41,17 @@ class Points:
 
 
 def open_layouts(row: dict) -> list[dict[str, float]]:
-    """Layouts of a row that states none: replicas of 1, 2, 4, 8 GPUs, with attention data parallelism for MoE."""
+    """Layouts of a row that states none: replicas of 1, 2, 4, 8 GPUs, or all of them for a stated concurrency; with
+    and without data-parallel attention for a mixture of experts.
+    """
     if row["tp"] > 0:
-        stated = {name: row[name] for name in ("tp", "pp", "dp", "ep")} | {"replicas": 1.0}
+        stated = {name: row[name] for name in ("tp", "pp", "dp", "ep", "replicas")}
         parallel = stated | {"dp": row["tp"], "ep": row["tp"]}
         return [stated, parallel] if row["open_attention"] and row["tp"] > 1 else [stated]
     n, arch = row["n_gpus"], row["arch"]
-    sizes = [size for size in (1, 2, 4, 8) if size <= min(n, gpu(row["gpu"]).fabric_gpus) and arch.heads % size == 0]
+    sizes = [size for size in SIZES if size <= min(n, gpu(row["gpu"]).fabric_gpus) and arch.heads % size == 0]
+    if row["offered"] > 1:  # so many requests at once on so many GPUs: one deployment
+        sizes = sizes[-1:]
     found = [{"tp": size, "pp": 1.0, "dp": 1.0, "ep": 1.0, "replicas": n // size} for size in sizes]
     if arch.moe:
         found += [{"tp": size, "pp": 1.0, "dp": size, "ep": size, "replicas": n // size} for size in sizes if size > 1]
@@ -60,7 +65,8 @@ def points(asked: pd.DataFrame) -> Points:
         limited = row["tpot_limit_s"] == row["tpot_limit_s"]
         for option in open_layouts(row):
             for batch in GRID if limited else [row["offered"]]:
-                found.append({**row, **option, "offered": batch, "row": at})
+                share = 1 if limited else option["replicas"]  # requests in flight are over all replicas
+                found.append({**row, **option, "offered": batch / share, "row": at})
     table = pd.DataFrame(found)
     shape = shapes(table["arch"], table["gpu"], table["format"], table["kv"])
     return Points(layout(shape, *(table[name].to_numpy(float) for name in ("tp", "pp", "dp", "ep"))), table, len(asked))

@@ -26,7 +26,7 @@ MLPERF = {
     "reasoning mix": (1000.0, 3880.0, {"server": (2.0, 0.08)}),
     "mixed": (280.0, 145.0, {"server": (2.0, 0.2)}),
 }
-P99_OVER_MEAN = (3.0, 1.5)  # of TTFT and TPOT: the benchmark's limits are on the 99th percentile
+P99_OVER_MEAN = (2.0, 1.3)  # of TTFT and TPOT: the benchmark's limits are on the 99th percentile
 # Requests of a TensorRT-LLM offline run by (input, output) tokens: its performance overview, preparing a dataset.
 OFFLINE_REQUESTS = {
     (128, 128): 30_000,
@@ -90,26 +90,26 @@ def engine_family(engine: object) -> str:
 
 
 def layout(row: dict, arch: Architecture | None) -> dict[str, float]:
-    """tp, pp, dp, ep of a row; tp is NaN where it states no layout. dp: ranks that attention is data parallel over.
+    """tp, pp, dp, ep and replicas of a row; tp is NaN where it states no layout. dp: ranks of data-parallel attention.
 
     Some tables write tp x ep, and as many GPUs, where tp GPUs hold ep groups of experts: the row's locator
-    (`..._tp8_ep8_...`) then states tp. A tp that doesn't
-    divide the heads, or spreads a MoE beyond 8 GPUs, can't be one: attention is data parallel.
+    (`..._tp8_ep8_...`) then states tp. A tp that doesn't divide the heads, or spreads a MoE beyond 8 GPUs, can't be
+    one: attention is data parallel. Data-parallel ranks of a dense model, and GPUs beyond tp x pp, are replicas.
     """
-    stated = {name: row[name] if row[name] and row[name] > 0 else np.nan for name in ("tp", "pp", "dp", "ep")}
-    tp, ep = stated["tp"], np.nan_to_num(stated["ep"], nan=1.0)
+    tp, pp, dp, ep = (row[name] if row[name] and row[name] > 0 else np.nan for name in ("tp", "pp", "dp", "ep"))
+    pp, dp, ep = (np.nan_to_num(value, nan=1.0) for value in (pp, dp, ep))
+    moe, replicas = arch is not None and arch.moe, 1.0
     located = re.search(r"_tp(\d+)(?:_0)?_ep(\d+|none)", str(row["source_url"]))
     if located:
         tp = float(located[1])
     elif ep > 1 and tp > 8 and tp % ep == 0:
         tp /= ep
-    parallel = stated["dp"] > 1 or (arch is not None and tp > 0 and (arch.heads % tp > 0 or (arch.moe and tp > 8)))
-    return {
-        "tp": tp,
-        "pp": np.nan_to_num(stated["pp"], nan=1.0),
-        "dp": tp if parallel else 1.0,
-        "ep": tp if parallel else min(ep, tp) if tp > 0 else ep,
-    }
+    elif tp > 0:
+        tp = tp * dp if moe and tp < tp * dp <= row["n_gpus"] / pp else tp
+        replicas = max(row["n_gpus"] // (tp * pp), 1.0)
+    parallel = (moe and dp > 1) or (arch is not None and tp > 0 and (arch.heads % tp > 0 or (moe and tp > 8)))
+    spread = tp if parallel else min(ep, tp) if tp > 0 else ep
+    return {"tp": tp, "pp": pp, "dp": tp if parallel else 1.0, "ep": spread, "replicas": replicas}
 
 
 def scenario(row: dict) -> dict[str, object]:
