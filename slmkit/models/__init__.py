@@ -1,8 +1,10 @@
 """One chat interface over every kind of model.
 
-`reference` says what a model's name means, `base` what every model can do, `parsing` how text becomes tool
-calls. Behind them stand `local` (transformers in process, with `decoding`, `cache` and `grammar`), `endpoint`
-(any OpenAI-compatible server) and `replay` (recorded calls, and the recording of them).
+`reference` says what a model's name means, `base` what every model can do and be asked for, `messages` how each
+side wants to be told, `parsing` and `syntax` how text becomes tool calls. Behind them stand `local` (transformers
+in process: `decoding` with `cache` and `prefix`, the `grammar` of calls with `callformat`, `jsonschemas` and
+`constraint`, and `profiling`), `endpoint` (any OpenAI-compatible server, with `streaming`) and `replay` (recorded
+calls, and the recording of them).
 """
 
 from __future__ import annotations

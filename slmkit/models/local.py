@@ -4,6 +4,7 @@ Times: `latency_s` and `ttft_s` of a reply count from the start of the batch tha
 last and first token, so they are what a caller waits at that batch size; for the latency of a single request
 ask with `chat`. `logprob` is the sum over the generated tokens, the end token included (`usage.completion`
 counts the same tokens), of the model's own log-probabilities, before temperature and constraint.
+`usage.cached` counts the tokens of a prompt whose work was stored (see `prefix`).
 """
 
 from __future__ import annotations
