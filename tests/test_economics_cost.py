@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slmkit.economics import compare, cost, market
+from slmkit.economics.catalogue import api_prices
 from slmkit.errors import InputError
 
 POSITIVE = st.floats(0.01, 1e4)
@@ -100,8 +101,8 @@ def test_every_tariff_says_what_it_rests_on():
     said = host.tariff.says()
     for part in (
         "Llama-3.1-8B",
-        "1 x H100-SXM",
-        "utilization 30%",
+        "1 x H100-SXM at $",
+        "busy 30%",
         "limit 50 ms a token",
         "median",
         host.tariff.precision,
@@ -109,7 +110,7 @@ def test_every_tariff_says_what_it_rests_on():
         assert part in said
     assert any(year in said for year in ("2025", "2026")), "the rent's date"
     listed = cost.by_api(market.served_by_api("llama-3.1-8b").iloc[0].to_dict()).says()
-    assert "list price, 2026" in listed and "utilization" not in listed
+    assert "list price, 2026" in listed and "busy" not in listed
 
 
 def test_rents_keep_their_range_and_leave_out_what_nobody_can_order():
@@ -124,6 +125,16 @@ def test_api_names_resolve_to_models():
     assert {"groq", "together", "novita", "aws", "cerebras"} <= providers["llama-3.1-8b"] & providers["llama-3.1-70b"]
     assert list(market.served_by_api("gpt-oss-120b")["provider"])
     assert market.served_by_api("Phi-3-mini").empty
+
+
+def test_a_price_by_name_is_the_cheapest_that_fits():
+    prices = api_prices()
+    assert cost.pick_api(prices, "gpt-4o")["usd_per_1m_output"] == 10  # exact before any longer name
+    assert cost.pick_api(prices, "llama-3.1-8b")["provider"] == "novita"
+    assert cost.pick_api(prices, "llama-3.1-8b", provider="groq")["provider"] == "groq"
+    with pytest.raises(InputError, match="did you mean 'gpt-4o-mini'"):
+        cost.pick_api(prices, "gpt-4o-mimi")
+    assert cost.blended(1.0, 5.0) == 2.0
 
 
 def test_comparison_is_whole():

@@ -79,6 +79,9 @@ def test_sharing_by_hand():
     found = adapters.compare(10, 0.05, service_s=20.0, slots=100)
     assert (found["own_replicas"], found["shared_replicas"], found["cost_ratio"]) == (10, 1, 10)
     assert found["shared_utilization"] == pytest.approx(0.625)
+    # Ten adapters of a fiftieth of a step each make it 1.2 times as long: 75 % busy.
+    heavy = adapters.compare(10, 0.05, service_s=20.0, slots=1_000, adapter_share=0.02)
+    assert heavy["shared_utilization"] == pytest.approx(0.75)
     full = adapters.compare(10, 0.9, service_s=20.0, slots=100, engine_share=1.0)
     assert full["cost_ratio"] == pytest.approx(1.0, abs=0.15)  # nothing to share on busy endpoints
 

@@ -13,10 +13,11 @@ from slmkit.economics import verdicts
 from slmkit.economics.studies import activation, findings, published, tables, workloads
 from slmkit.economics.verdicts import devices, edges, evidence, operation, prices, serving
 
-UNITS = pd.DataFrame([
-    {"part": part, "large": 50.0, "small": 60.0, "difference": gap, "low": gap - 1, "high": gap + 1, "n": 100}
-    for part, gap in (("all layers", -10.0), ("first layer", -2.0), ("last layer", -20.0))
-])  # fmt: skip
+UNITS = pd.DataFrame({
+    "part": ["all layers", "layer 1 of 2", "layer 2 of 2"], "small_model": "a", "large_model": "b", "large": 50.0,
+    "small": 60.0, "difference": [-10.0, -2.0, -20.0], "low": [-11.0, -3.0, -21.0], "high": [-9.0, -1.0, -19.0],
+    "n": 100,
+})  # fmt: skip
 
 
 def read_back(table: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def test_what_no_row_can_tell_is_not_testable(judged):
 
 def changed(real: verdicts.Evidence, **other) -> verdicts.Evidence:
     """The evidence with other tables."""
-    return verdicts.Evidence(real.claims, dict(real.tables) | other, real.gpu, 200, 0, real.extra)
+    return verdicts.Evidence(real.claims, dict(real.tables) | other, real.gpu, 200, 0)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +232,20 @@ def test_units_in_use_by_hand():
     # 90 % of a mass of 100 in units of 50, 30, 15, 5: three of four.
     assert activation.share_of_units(np.array([5.0, 50.0, 15.0, 30.0])) == 0.75
     assert activation.share_of_units(np.ones(10)) == pytest.approx(0.9)
+
+
+def shares(model: str, *by_layer: float) -> pd.DataFrame:
+    """A table of `activation.measure`: the share of each layer, for three prompts that differ a little."""
+    rows = [{"model": model, "prompt": prompt, "layer": layer, "share": share + prompt / 1_000}
+            for prompt in range(3) for layer, share in enumerate(by_layer)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_layers_are_paired_by_depth():
+    table = activation.compare(shares("s", 0.5, 0.9), shares("l", 0.4, 0.5, 0.6), n_resamples=100)
+    assert list(table["part"]) == ["all layers", "layer 1 of 3", "layer 2 of 3", "layer 3 of 3"]
+    assert table["difference"].tolist() == pytest.approx([-20, -10, 0, -30])  # the middle goes with the first
+    assert (table["low"] <= table["difference"]).all() and table["large_model"].eq("l").all()
 
 
 def test_published_pairs_are_of_one_gpu_and_load():

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from slmkit import figures
 from slmkit.economics import edge
 from slmkit.economics.compare import Setting
-from slmkit.economics.studies import lines, operation, prices, published, serving, tables, uses, workloads
+from slmkit.economics.studies import explore, lines, operation, prices, published, serving, tables, uses, workloads
 from slmkit.figures import economics, economics_checks, economics_devices, economics_operation
 
 PAIR = ("llama-3.1-8b", "llama-3.1-70b")
@@ -157,6 +157,34 @@ def test_size_line_prices_and_units():
     units = pd.DataFrame({"part": ["all layers"], "large": [60.0], "small": [62.0], "difference": [-2.0], "low": [-3.0],
                           "high": [-1.0], "n": [9]})  # fmt: skip
     check(economics_devices.units_in_use(units, *TITLE), "60 % minus 62 %: -2.0 [-3.0, -1.0]")
+
+
+class Run:
+    """What the explorer needs of a notebook's run."""
+
+    def figure(self, name, figure, table, caption):
+        self.shown = (name, figure, table)
+
+
+def test_the_explorer_stands_still_under_the_runner(monkeypatch):
+    monkeypatch.setenv("SLMKIT_RUN", "somewhere")
+    run = Run()
+    explore.show(run, *PAIR, SETTING)
+    name, figure, table = run.shown
+    assert name == "figure-explore" and isinstance(figure, Figure) and len(table) > 100
+    assert "prediction" in texts(figure) and "a GPU hour" in texts(figure)
+
+
+def test_the_explorer_moves_for_a_person(monkeypatch, capsys):
+    pytest.importorskip("ipywidgets")
+    monkeypatch.delenv("SLMKIT_RUN", raising=False)
+    run = Run()
+    moved = explore.show(run, *PAIR, SETTING)
+    assert not hasattr(run, "shown"), "no figure is recorded that a person may have moved"
+    choices = {child.description: child for child in moved.widget.children if hasattr(child, "options")}
+    assert choices["slm"].value == "Llama-3.1-8B" and choices["gpu"].value == "H100-SXM"
+    moved("Llama-3.1-8B", "Llama-3.1-405B", "L4", 1.0, 1_000, 100, 0.5)  # does not fit: said, not raised
+    assert "lacks" in capsys.readouterr().out
 
 
 def test_a_smoke_run_is_stamped():

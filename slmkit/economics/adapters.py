@@ -34,7 +34,7 @@ def adapter_bytes(
     return layers * sides * rank * bytes_per_weight
 
 
-def step_slowdown(k: int, batch: Any, bytes_of_adapter: int, step_bytes: Any) -> Any:
+def step_slowdown(k: int, batch: Any, bytes_of_adapter: float, step_bytes: Any) -> Any:
     """Decode step with `k` adapters over one without, by bytes read: 1 + (adapters touched) x size / bytes of a step.
 
     With `batch` requests drawn evenly from `k` adapters, k (1 - (1 - 1/k)^batch) of them are touched.
@@ -52,24 +52,27 @@ def compare(
     slots: int,
     engine_share: Any = ENGINE_SHARE.mid,
     wait_limit_s: float = 1.0,
+    adapter_share: float = 0.0,
     llm: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Replicas of own endpoints and of the shared base at the same arrivals and waiting limit.
 
     `load_share`: arrivals of one adapter as a share of the capacity of one endpoint of the base. `cost_ratio`: own
-    endpoints over shared base, in replicas, which cost the same. With `llm` (`service_s`, `slots`, and `cost` of a
-    replica in units of one of the small model's), `llm_over_shared` is what the LLM costs for the same arrivals over
-    what the shared base does. Vectorized in `load_share` and `engine_share`.
+    endpoints over shared base, in replicas, which cost the same. `adapter_share`: bytes of one adapter over those that
+    a decode step of the base reads; each adapter in a full batch is read beside the base. With `llm` (`service_s`,
+    `slots`, and `cost` of a replica in units of one of the small model's), `llm_over_shared` is what the LLM costs for
+    the same arrivals over what the shared base does. Vectorized in `load_share` and `engine_share`.
     """
     check_share(load_share=load_share, engine_share=engine_share)
     if k < 1 or slots < 1:
         raise InputError(f"adapters: expected at least 1 adapter and 1 slot, found {k} and {slots}")
     rps = np.asarray(load_share, dtype=float) * slots / service_s
     own = k * _replicas(rps, service_s, slots, wait_limit_s)
-    shared = _replicas(k * rps, service_s / np.asarray(engine_share), slots, wait_limit_s)
+    slower = step_slowdown(k, slots, adapter_share, 1.0) / np.asarray(engine_share)
+    shared = _replicas(k * rps, service_s * slower, slots, wait_limit_s)
     found = {
         "k": k, "load_share": load_share, "engine_share": engine_share, "own_replicas": own, "shared_replicas": shared,
-        "cost_ratio": own / shared, "shared_utilization": k * np.asarray(load_share) / engine_share / shared,
+        "cost_ratio": own / shared, "shared_utilization": k * np.asarray(load_share) * slower / shared,
     }  # fmt: skip
     if llm:
         rivals = _replicas(k * rps, llm["service_s"], llm["slots"], wait_limit_s)

@@ -18,7 +18,9 @@ import pandas as pd
 
 from slmkit.economics import cost
 from slmkit.economics.architecture import Architecture, architecture
+from slmkit.economics.catalogue import devices, find
 from slmkit.economics.constants import fitted
+from slmkit.economics.market import rent
 from slmkit.economics.roofline import predict
 from slmkit.economics.throughput.machine import IDEAL, Machine, measure
 from slmkit.errors import InputError
@@ -36,8 +38,8 @@ def rows(
     input_tokens: int = 256,
     output_tokens: int = 32,
     *,
-    usd_per_hour: float = USD_PER_HOUR,
-    price_source: str = PRICE_SOURCE,
+    usd_per_hour: float | None = None,
+    price_source: str = "",
     machine: Machine | None = None,
     device: str = "auto",
     repeats: int = 2,
@@ -48,10 +50,13 @@ def rows(
     Columns: model, params, device, dtype, batch, input_tokens, output_tokens, ttft_s, tpot_s, out_tok_s, peak_bytes,
     usd_per_mtok_in, usd_per_mtok_out, usd_per_hour, price_source, predicted_ttft_s, predicted_tpot_s,
     predicted_out_tok_s, error (of tokens/s, predicted over measured minus 1). The faster of `repeats` runs counts: a
-    shared machine only ever adds time. No prediction for a server. InputError
-    for a reference without speed (`replay:`), a price or size of 0 or less, a batch that fails.
+    shared machine only ever adds time. No prediction for a server. Without a price the catalogue's rent of a GPU
+    counts, else `USD_PER_HOUR`. InputError for a reference without speed (`replay:`), a price or size of 0 or less,
+    and a batch that fails.
     """
-    cost.above_zero(usd_per_hour=usd_per_hour, input_tokens=input_tokens, output_tokens=output_tokens - 1)
+    if usd_per_hour is not None:
+        cost.above_zero(usd_per_hour=usd_per_hour)
+    cost.above_zero(input_tokens=input_tokens, output_tokens=output_tokens - 1)
     if not batches or min(batches) < 1:
         raise InputError(f"batches: expected sizes of 1 or more, found {list(batches)}")
     if ref.startswith("replay:"):
@@ -61,7 +66,18 @@ def rows(
     else:
         found = list(_local(ref, batches, input_tokens, output_tokens, machine, device, repeats, seed))
     table = pd.DataFrame(found)
+    if usd_per_hour is None:
+        usd_per_hour, price_source = price_of(str(table["device"].iloc[0]))
     return table.assign(**_priced(table, usd_per_hour), usd_per_hour=usd_per_hour, price_source=price_source)
+
+
+def price_of(device: str) -> tuple[float, str]:
+    """USD an hour of the hardware and where that stands: the catalogue's rent of a GPU, or the assumption."""
+    known = find(device)
+    if known is None or devices()[known].kind != "datacenter":
+        return USD_PER_HOUR, PRICE_SOURCE
+    found = rent(known)
+    return found.usd.mid, found.source
 
 
 def _priced(table: pd.DataFrame, usd_per_hour: float) -> dict[str, Any]:

@@ -186,12 +186,3 @@ def compare(slm: str, llm: str, setting: Setting, n: int = 2_000, rng: int = 0) 
 
 def _call(setting: Setting) -> tuple[int, int]:
     return setting.input_tokens, setting.output_tokens
-
-
-def rates(setting: Setting, model: str, utilization: np.ndarray) -> np.ndarray:
-    """USD of a call at several utilizations, or infinite where the limits cannot be met."""
-    try:
-        busy = hosted(model, replace(setting, utilization=1.0))
-    except InputError:
-        return np.full(len(utilization), np.inf)
-    return busy.tariff.call_usd(*_call(setting)) / np.asarray(utilization)

@@ -75,12 +75,12 @@ class Tariff:
 
     def says(self) -> str:
         """One line with everything that a quoted cost must name."""
-        error = "list price" if self.error is None else f"prediction ±{self.error:.0%} (median)"
-        parts = [
-            self.model, self.hardware, self.precision, f"utilization {self.utilization:.0%}" * (self.kind != "api"),
-            f"limit {self.latency_limit}" * (self.kind != "api"), self.source, error,
-        ]  # fmt: skip
-        return ", ".join(part for part in parts if part)
+        if self.kind == "api":
+            return f"{self.model} by {self.hardware}, {self.source}"
+        error = "prediction error unknown" if self.error is None else f"prediction ±{self.error:.0%} (median)"
+        rent = f"{self.hardware} at ${self.usd_per_hour:,.2f} an hour ({self.source})"
+        use = f"busy {self.utilization:.0%} of the time, limit {self.latency_limit}"
+        return ", ".join(part for part in (self.model, self.precision, rent, use, error) if part)
 
 
 def usd_per_mtok(

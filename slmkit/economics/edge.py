@@ -62,15 +62,17 @@ def device(name: str) -> pd.Series:
     return table.loc[known[name.lower()]].rename(known[name.lower()])
 
 
-def consumer(until: int = 2025) -> pd.DataFrame:
-    """Consumer devices of the three classes sold by a year, with 8 to 24 GB (as GiB).
-
-    The column `consumer` marks those that count; the others are there for their measured runs.
-    """
+def owned() -> pd.DataFrame:
+    """Phones, laptops and graphics cards that people buy; the other rows are there for their measured runs."""
     table = devices()
-    low, high = CONSUMER_BYTES
-    fits = table["memory_bytes"].between(low, high) & (table["released"] <= until)
-    return table[fits & (table["consumer"] == "yes")].reset_index(drop=True)
+    return table[table["consumer"] == "yes"].reset_index(drop=True)
+
+
+def consumer(until: int = 2025) -> pd.DataFrame:
+    """Consumer devices of the three classes sold by a year, with 8 to 24 GB (as GiB)."""
+    table = owned()
+    fits = table["memory_bytes"].between(*CONSUMER_BYTES) & (table["released"] <= until)
+    return table[fits].reset_index(drop=True)
 
 
 def token_bytes(arch: Architecture, precision: str, context: float = CONTEXT_TOKENS / 2) -> float:

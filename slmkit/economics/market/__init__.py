@@ -58,7 +58,8 @@ def rent(name: str, usd_per_gpu_hour: float = 0.0) -> Rent:
 def served_by_api(model: str) -> pd.DataFrame:
     """API prices of a model of the catalogue, whatever its provider calls it, one row a provider (its cheapest)."""
     name, prices = architecture(model).name, api_prices()
-    wanted = set(tokens(name.replace("3.1-70B", "70B").replace("3.1-8B", "8B").replace("3.1-405B", "405B")))
+    # Llama 3, 3.1 and 3.3 of one size have one shape, and providers write the version in many ways.
+    wanted = {word for word in tokens(name) if not (name.startswith("Llama-3") and word.startswith("3."))}
     blend = cost.blended(prices["usd_per_1m_input"], prices["usd_per_1m_output"])
     rows = prices.assign(blended=blend)
     matches = [wanted <= set(_api_words(text)) for text in rows["model"].astype(str)]

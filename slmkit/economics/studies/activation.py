@@ -72,18 +72,27 @@ def prompts(n: int, seed: int = 0) -> list[models.Request]:
 
 
 def compare(small: pd.DataFrame, large: pd.DataFrame, n_resamples: int = 2_000, seed: int = 0) -> pd.DataFrame:
-    """Larger minus smaller share in points, over all layers and by depth, paired by prompt, bootstrap over prompts.
+    """Larger minus smaller share in points, over all layers and in each, paired by prompt, bootstrap over prompts.
 
-    Depth pairs layers by their place from first to last, so that models of other depths can be held against another.
+    A layer of the larger model is held against that of the smaller one at the same depth, from first to last.
     """
-    depth = {name: table["layer"].max() for name, table in (("small", small), ("large", large))}
+    layers = {"all layers": (None, None)}
+    deep, flat = int(large["layer"].max()), int(small["layer"].max())
+    for layer in range(deep + 1):
+        layers[f"layer {layer + 1} of {deep + 1}"] = (layer, round(layer * flat / max(1, deep)))
     rows = []
-    for part in ("all layers", "first layer", "last layer"):
-        at = {name: table if part == "all layers" else table[table["layer"] == (0 if part == "first "
-        "layer" else depth[name])]
-              for name, table in (("small", small), ("large", large))}  # fmt: skip
-        means = [at[name].groupby("prompt")["share"].mean() for name in ("large", "small")]
-        found = stats.paired_difference(*(100 * mean.to_numpy() for mean in means), n_resamples=n_resamples, rng=seed)
-        rows.append({"part": part, "large": 100 * means[0].mean(), "small": 100 * means[1].mean(),
-                     "difference": found.difference, "low": found.low, "high": found.high, "n": found.n})  # fmt: skip
+    for part, (of_large, of_small) in layers.items():
+        shares = [_by_prompt(table, layer) for table, layer in ((large, of_large), (small, of_small))]
+        found = stats.paired_difference(*(share.to_numpy() for share in shares), n_resamples=n_resamples, rng=seed)
+        rows.append(
+            {"part": part, "small_model": small["model"].iloc[0], "large_model": large["model"].iloc[0],
+             "large": shares[0].mean(), "small": shares[1].mean(), "difference": found.difference,
+             "low": found.low, "high": found.high, "n": found.n}
+        )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _by_prompt(table: pd.DataFrame, layer: int | None) -> pd.Series:
+    """Share of units in percent by prompt, of one layer or the mean of all."""
+    rows = table if layer is None else table[table["layer"] == layer]
+    return rows.groupby("prompt")["share"].mean() * 100

@@ -32,8 +32,7 @@ def growth() -> tuple[float, float, float]:
 
 def cohorts() -> pd.DataFrame:
     """The line by year (index), for the newest device of each product line that was sold throughout."""
-    known, rows = edge.devices().dropna(subset="product_line"), {}
-    known = known[known["consumer"] == "yes"]
+    known, rows = edge.owned().dropna(subset="product_line"), {}
     lines = [name for name, part in known.groupby("product_line") if part["released"].min() <= COHORTS[0]]
     for year in COHORTS:
         sold = known[(known["released"] <= year) & known["product_line"].isin(lines)]

@@ -14,6 +14,7 @@ from slmkit.economics.catalogue import gpu
 from slmkit.economics.compare import Hosted, Setting, hosted
 from slmkit.economics.market import rent, served_by_api
 from slmkit.economics.studies.workloads import CALLS_PER_TASK, SUCCESS
+from slmkit.economics.throughput.shapes import kv_default
 from slmkit.economics.uncertainty import Range, draw, monte_carlo
 
 LOADS = np.geomspace(0.01, 1.0, 41)
@@ -75,8 +76,19 @@ def shared_base(
     """k adapters on one base against k own endpoints and one LLM endpoint, by k and load an adapter."""
     small, large = hosted(slm, setting), hosted(llm, setting)
     rival = queue_of(large, setting) | {"cost": large.deployment.n_gpus / small.deployment.n_gpus}
-    base = queue_of(small, setting) | {"llm": rival}
+    base = queue_of(small, setting) | {"llm": rival, "adapter_share": adapter_share(slm, small, setting)}
     return pd.DataFrame([adapters.gain(base, k, load, n, seed) for k in counts for load in loads])
+
+
+def adapter_share(model: str, host: Hosted, setting: Setting, rank: int = 16) -> float:
+    """Bytes of a LoRA adapter of this rank on all linear layers over the bytes of a decode step of its base."""
+    arch, found = architecture(model), host.deployment
+    size = adapters.adapter_bytes(
+        arch.hidden, arch.layers, arch.intermediate, arch.kv_heads * arch.head_dim, rank
+    )  # fmt: skip
+    context = setting.input_tokens + setting.output_tokens / 2
+    step = arch.weight_bytes(found.precision) + found.batch * arch.kv_bytes(context, kv_default(found.precision))
+    return float(size / step)
 
 
 def demand_curves(slm: str, setting: Setting) -> pd.DataFrame:

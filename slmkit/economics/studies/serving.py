@@ -11,7 +11,7 @@ import pandas as pd
 from slmkit.economics import energy
 from slmkit.economics.architecture import architecture, architectures
 from slmkit.economics.catalogue import gpu
-from slmkit.economics.compare import Setting, deploy, error_of
+from slmkit.economics.compare import Setting, deploy, error_of, hosted
 from slmkit.economics.deployment import candidates, frontier
 from slmkit.economics.uncertainty import Range, monte_carlo, prediction_range
 
@@ -126,8 +126,10 @@ def ratio_map(
     """Cost ratio over the latency limit (ms a token) and the small model's busy share over the large one's.
 
     `floor_ms` is the least ms a token that the large model reaches on up to `max_gpus` GPUs; below it there is no
-    ratio. Without `limits_ms`, 24 limits from just above that floor to 120 ms.
+    ratio. Without `limits_ms`, 24 limits from just above that floor to 120 ms. InputError where a model does not fit.
     """
+    for model in (slm, llm):
+        hosted(model, replace(setting, tpot_limit_s=None, ttft_limit_s=None))
     floor, rows = single_stream_s(llm, setting) * 1e3, []
     for limit in limits_ms or floor * (1 + np.geomspace(0.02, max(2, 120 / floor - 1), 24)):
         limited = replace(setting, tpot_limit_s=limit / 1e3)

@@ -43,7 +43,7 @@ def chosen(parameters: Mapping[str, Any]) -> Setting:
 def basis(model: str, setting: Setting) -> str:
     """What a cost in a figure rests on: hardware, rent with date and source, precision, load, limit, error."""
     host = hosted(model, setting)
-    return f"{host.tariff.hardware} at ${host.tariff.usd_per_hour:.2f} an hour; {host.tariff.says()} in: {host.regime}"
+    return f"{host.tariff.says()}, regime: {host.regime}"
 
 
 def names(*models: str) -> list[str]:
@@ -59,6 +59,22 @@ def sizes(table: pd.DataFrame) -> dict[str, float]:
 def held_out() -> dict[str, Any]:
     """Error of the throughput model on what its fit never saw, by what was left out."""
     return constants.record().get("held_out", {})
+
+
+def headline(known: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Headline numbers of a run, with units in their names."""
+    origin = known["saturated"]
+    ratio = origin.groupby("llm")["ratio"].median()
+    shared = known["shared"]
+    ten = shared[(shared["k"] == 10) & (shared["load_share"].round(3) == 0.05)].iloc[0]
+    numbers = {f"saturated_cost_ratio_{name}": float(value) for name, value in ratio.items()}
+    numbers |= {f"held_out_median_ape_{by}_{kind}": found["median_ape"]
+                for by, kinds in held_out().items() for kind, found in kinds.items()}  # fmt: skip
+    return numbers | {
+        "break_even_relative_load": float(known["load"]["estimate"].iloc[0]),
+        "ten_adapters_cost_ratio": float(ten["cost_ratio"]),
+        "edge_held_out_median_ape": edge.fit().median_ape,
+    }
 
 
 def share(grid: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
@@ -91,9 +107,12 @@ def activations(scale: str, n_resamples: int, seed: int) -> pd.DataFrame:
 def measured_here(scale: str, seed: int) -> pd.DataFrame:
     """Models run on this machine at several batch sizes, beside the prediction from the machine's measured rates."""
     shapes, batches, input_tokens, output_tokens, _ = SIZES[scale]
-    machine = measure()
     refs: Sequence[str] = [*own_models(), *shapes]
-    parts = [calibrate.rows(ref, batches, input_tokens, output_tokens, machine=machine, seed=seed) for ref in refs]
+    parts = []
+    for ref in refs:
+        # Measured anew for each model: on a shared machine the rates move by the minute.
+        machine = measure()
+        parts.append(calibrate.rows(ref, batches, input_tokens, output_tokens, machine=machine, repeats=3, seed=seed))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from slmkit.economics import cost, energy
 from slmkit.economics.architecture import architecture
-from slmkit.economics.catalogue import api_prices
 from slmkit.economics.compare import Hosted, Setting, hosted
 from slmkit.economics.edge import consumer, first_token_s, memory_bytes, tokens_per_s
 from slmkit.economics.market import rent, served_by_api
@@ -233,10 +232,3 @@ def tasks(
         rows.append({"role": role, "offer": name, "usd_per_1k_tasks": middle, "low": middle * np.exp(-spread),
                      "high": middle * np.exp(spread), "success": success.mid})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def flagships() -> pd.DataFrame:
-    """API prices of closed models with their blend (three input tokens to one output token)."""
-    rows = api_prices()
-    rows = rows[rows["provider"].isin(["openai", "anthropic", "google"]) & rows["params_b"].isna()]
-    return rows.assign(blended=cost.blended(rows["usd_per_1m_input"], rows["usd_per_1m_output"]))

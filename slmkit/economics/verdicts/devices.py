@@ -50,8 +50,7 @@ def usable(e: Evidence) -> Finding:
 
 def classes(factor: float = 1.0) -> pd.DataFrame:
     """For each model of the table, and each class, whether at least half of its consumer devices run it (4 bit)."""
-    known = edge.fit_map(list(architectures()["name"]), ["4 bit"], edge.devices())
-    known = known[known["device_class"].isin(edge.CLASSES)]
+    known = edge.fit_map(list(architectures()["name"]), ["4 bit"], edge.owned())
     runs = known["fits"] & (known["tok_s"] * factor >= 10)
     return (runs.groupby([known["model"], known["device_class"]]).mean() >= 0.5).unstack()[list(edge.CLASSES)]
 

@@ -17,8 +17,7 @@ ASKED = {"1 bn": "Llama-3.2-1B", "3 bn": "Llama-3.2-3B", "8 bn": SLM}
 
 def no_noticeable_delay(e: Evidence) -> Finding:
     """A2.5: tokens/s and first token of 1, 3 and 8 bn on phone, laptop and desktop GPU."""
-    table = edge.fit_map(list(ASKED.values()), ["4 bit"])
-    table = table[table["device_class"].isin(edge.CLASSES) & (table["released"] <= 2025)]
+    table = edge.fit_map(list(ASKED.values()), ["4 bit"], edge.owned())
     met, said = {}, []
     for size, model in ASKED.items():
         for kind in edge.CLASSES:
@@ -28,7 +27,7 @@ def no_noticeable_delay(e: Evidence) -> Finding:
             said.append(f"{size} {kind} {rows['tok_s'].median():.3g} tok/s (low {speed:.3g}), {first:.2g} s")
     share = np.mean([met["8 bn", kind] for kind in edge.CLASSES])
     laptop = table[(table["model"] == architecture(SLM).name) & (table["device_class"] == "laptop")]
-    here = measured_here(e.extra.get("here"))
+    here = measured_here(e.tables.get("here"))
     return Finding(
         first_true(holds=share >= 0.5, conditional=any(met.values()), fails=not any(met.values())),
         rule="; ".join(said) + (f"; measured here: {here}" if here else ""),

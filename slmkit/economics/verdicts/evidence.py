@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,8 +31,7 @@ class Evidence:
     `saturated`, `map`, `needed` (`studies.serving`); `grid` (`studies.workloads`); `uses` (`studies.uses`); `shared`,
     `fixed`, `payback`, `load` (`studies.operation`); `list`, `trends`, `chips` (`studies.prices`); `pairs`
     (`studies.published`); `fit_map` (`edge`); `share` (`studies.tables.share`); `activation`
-    (`studies.activation.compare`). `extra`: `own_models`, the two models of `activation`, and `here`, the table of
-    `studies.tables.measured_here`.
+    (`studies.activation.compare`); `here` (`studies.tables.measured_here`), which no rule decides by.
     """
 
     claims: Iterable[Claim]
@@ -40,7 +39,6 @@ class Evidence:
     gpu: str = "H100-SXM"
     n_bootstrap: int = 2_000
     seed: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]

@@ -9,7 +9,7 @@ from slmkit import stats
 from slmkit.economics.architecture import architecture
 from slmkit.economics.catalogue import gpu
 from slmkit.economics.compare import Setting, error_of
-from slmkit.economics.edge import CLASSES, fit_map
+from slmkit.economics.edge import CLASSES, fit_map, owned
 from slmkit.economics.roofline import predict
 from slmkit.economics.uncertainty import prediction_range
 from slmkit.economics.verdicts.evidence import (
@@ -169,7 +169,7 @@ def answer_seconds(prompt: int = 512, answer: int = 64) -> pd.DataFrame:
     server = float(found["prefill_s"] + answer * found["decode_step_s"])
     factor = prediction_range(*error_of(SLM, card, "fp8", 1)[1:])
     rows = {f"server ({gpu(card).name})": (server, server / factor.high, server / factor.low)}
-    table = fit_map([SLM], ["4 bit"])
+    table = fit_map([SLM], ["4 bit"], owned())
     for kind in CLASSES:
         mine = table[table["device_class"] == kind]
         ends = [(mine["ttft_s"] + answer / mine[speed]).median() for speed in ("tok_s", "tok_s_high", "tok_s_low")]
@@ -223,7 +223,7 @@ def wasted_parameters(e: Evidence) -> Finding:
         method="mean absolute input of the down projection over a prompt's tokens, the same prompts, bootstrap over "
         "prompts",
         figure="figure-activation",
-        models=e.extra.get("own_models", []),
+        models=[*table["small_model"], *table["large_model"]],
         **measures(whole["difference"], whole["low"], whole["high"], whole["n"], "points of feed-forward units"),
     )
 
