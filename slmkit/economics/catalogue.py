@@ -93,9 +93,11 @@ def gpus() -> pd.DataFrame:
 
 
 def rents() -> pd.DataFrame:
-    """Rents in USD per GPU hour, each with source and date; `device` is the catalogue's name, or missing."""
+    """Rents in USD per GPU hour, each with source and date; `device` is the catalogue's name; missing where a row
+    prices several kinds together.
+    """
     table = read("gpu_rents.csv")
-    return table.assign(device=[find(name) for name in table["gpu"]])
+    return table.assign(device=[None if "/" in name else find(name) for name in table["gpu"]])
 
 
 def api_prices() -> pd.DataFrame:
