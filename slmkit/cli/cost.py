@@ -13,8 +13,7 @@ from slmkit.errors import InputError
 
 cost_app = typer.Typer(help="What a token and a solved task cost, with the error of each figure.", no_args_is_help=True)
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
-SHOWN = ("role", "offer", "usd_per_mtok_in", "usd_per_mtok_out", "usd_per_1k_calls", "hardware", "precision", "batch",
-         "tpot_ms", "error_median", "regime", "price_source")  # fmt: skip
+SHOWN = ("role", "offer", "usd_per_mtok_in", "usd_per_mtok_out", "usd_per_1k_calls", "batch", "tpot_ms", "ttft_ms")
 MEASURED = ("batch", "ttft_s", "tpot_s", "out_tok_s", "peak_bytes", "usd_per_mtok_in", "usd_per_mtok_out",
             "predicted_out_tok_s", "error")  # fmt: skip
 
@@ -63,6 +62,9 @@ def compare(
     )  # fmt: skip
     found = plain(comparison.compare(slm, llm, setting))
     show([{name: row[name] for name in SHOWN} for row in found["offers"]])
+    for row in found["offers"]:
+        if row["rests_on"]:
+            typer.echo(f"* {row['rests_on']}; regime: {row['regime']}")
     ratio = found["ratio"]
     typer.echo(
         f"\nlarge over small, self-hosted, a call: {ratio['ratio']:.3g} [{ratio['low']:.3g}, {ratio['high']:.3g}] "

@@ -154,6 +154,7 @@ def row(tariff: Tariff, setting: Setting, role: str, host: Hosted | None = None)
         "joules_per_token": host.joules_per_token if host else None,
         "utilization": tariff.utilization if host else None, "latency_limit": tariff.latency_limit if host else None,
         "usd_per_gpu_hour": tariff.usd_per_hour / deployed.n_gpus if deployed else None, "price_source": tariff.source,
+        "rests_on": tariff.says() if host else "",
         "error_median": tariff.error, "regime": host.regime if host else "list price",
     }  # fmt: skip
 

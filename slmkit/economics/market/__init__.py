@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from slmkit.economics import cost
-from slmkit.economics.architecture import architecture
+from slmkit.economics.architecture import architecture, architectures
 from slmkit.economics.catalogue import api_prices, gpu, rents
 from slmkit.economics.tables import tokens
 from slmkit.economics.uncertainty import Range
@@ -56,13 +56,17 @@ def rent(name: str, usd_per_gpu_hour: float = 0.0) -> Rent:
 
 
 def served_by_api(model: str) -> pd.DataFrame:
-    """API prices of a model of the catalogue, whatever its provider calls it, one row a provider (its cheapest)."""
+    """API prices of a model of the catalogue, whatever its provider calls it, one row a provider (its cheapest).
+
+    None for a user's own configuration, whatever its folder is called.
+    """
     name, prices = architecture(model).name, api_prices()
     # Llama 3, 3.1 and 3.3 of one size have one shape, and providers write the version in many ways.
     wanted = {word for word in tokens(name) if not (name.startswith("Llama-3") and word.startswith("3."))}
     blend = cost.blended(prices["usd_per_1m_input"], prices["usd_per_1m_output"])
     rows = prices.assign(blended=blend)
-    matches = [wanted <= set(_api_words(text)) for text in rows["model"].astype(str)]
+    known = name in set(architectures()["name"])
+    matches = [known and wanted <= set(_api_words(text)) for text in rows["model"].astype(str)]
     return rows[matches].sort_values("blended").drop_duplicates("provider").reset_index(drop=True)
 
 

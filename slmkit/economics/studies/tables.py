@@ -22,7 +22,7 @@ STEP = Setting(input_tokens=2_000, output_tokens=200, tpot_limit_s=0.05, utiliza
 # What is measured here, by scale: models beside our own two, batches, tokens in and out, prompts of A2.6.
 SIZES = {
     "smoke": ((), (1, 4), 64, 8, 12),
-    "laptop": (("random:SmolLM2-135M", "random:SmolLM2-360M"), (1, 2, 4, 8), 128, 16, 500),
+    "laptop": (("random:SmolLM2-135M", "random:SmolLM2-360M"), (1, 2, 4, 8), 64, 16, 500),
     "full": (("random:SmolLM2-135M", "random:SmolLM2-360M"), (1, 2, 4, 8, 16), 256, 32, 500),
     "gpu": (("random:Qwen2.5-0.5B", "random:Qwen3-8B", "random:Qwen3-32B"), (1, 8, 64), 1_024, 64, 500),
 }
@@ -112,7 +112,7 @@ def measured_here(scale: str, seed: int) -> pd.DataFrame:
     for ref in refs:
         # Measured anew for each model: on a shared machine the rates move by the minute.
         machine = measure()
-        parts.append(calibrate.rows(ref, batches, input_tokens, output_tokens, machine=machine, repeats=3, seed=seed))
+        parts.append(calibrate.rows(ref, batches, input_tokens, output_tokens, machine=machine, seed=seed))
     return pd.concat(parts, ignore_index=True)
 
 
