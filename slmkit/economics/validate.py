@@ -15,7 +15,7 @@ from slmkit.economics.throughput.points import points
 from slmkit.economics.throughput.rows import questions, read_measured
 
 OUTSIDE = "outside the validated range"
-BANDS = ((1, 4), (4, 16), (16, 64), (64, 256), (256, 1_000_000))  # concurrency, from and below
+BANDS = ((1, 4), (4, 16), (16, 64), (64, 256), (256, np.inf))  # concurrency, from and below
 REGIME = ["kind", "gpu", "format"]  # what an error is stated for, and finer by concurrency band
 ENOUGH = 8  # rows that a regime needs
 
@@ -47,8 +47,8 @@ def band(concurrency: float) -> str:
     """Name of the concurrency band, `saturated` where none was stated."""
     if concurrency != concurrency:
         return "saturated"
-    low, high = next(pair for pair in BANDS if concurrency < pair[1])
-    return f"{low}-{high - 1}" if high < BANDS[-1][1] else f"{low}+"
+    low, high = next(pair for pair in BANDS if concurrency < pair[1] or np.isinf(pair[1]))
+    return f"{low}+" if np.isinf(high) else f"{low}-{high - 1}"
 
 
 def summary(ratio: pd.Series) -> dict[str, float | None]:

@@ -77,7 +77,9 @@ def refuse(table: pd.DataFrame, where: str, name: str, wrong: pd.Series, rule: s
     """InputError for the first row that is marked as wrong, by its number in the file."""
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
-        raise InputError(f"{where}: row {at + 2}: {name} is {table[name].iloc[at]!r}; it {rule}")
+        value = table[name].iloc[at]
+        shown = repr(value) if isinstance(value, str) else value
+        raise InputError(f"{where}: row {at + 2}: {name} is {shown}; it {rule}")
 
 
 def engine_family(engine: object) -> str:
