@@ -28,6 +28,7 @@ LAYERS = (
         "provenance",
         "parameters",
         "console",
+        "judging",
     },
 )  # fmt: skip
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -135,7 +135,7 @@ def test_template_takes_every_role_and_odd_schemas(tok):
 
 def test_batches_have_few_shapes_and_their_chunks_are_fixed(tok):
     def stream(seed=0):
-        return Stream(tok, seed, easy=False, tokens=1024, longest=1024, weights=Weights(), chunk=200)
+        return Stream(tok, seed, easy=False, core=0.0, tokens=1024, longest=1024, weights=Weights(), chunk=200)
 
     one, two, other = stream(), stream(), stream(1)
     seen = [next(one) for _ in range(15)]

@@ -16,9 +16,10 @@ from slmkit.capability import outcomes, published, trends, verdicts
 from slmkit.capability.verdicts import audit as audit_rules
 from slmkit.capability.verdicts import live
 from slmkit.capability.verdicts import outcomes as v1_rules
-from slmkit.capability.verdicts.evidence import first_true, mean_of, non_inferior
+from slmkit.capability.verdicts.evidence import mean_of, non_inferior
 from slmkit.capability.verdicts.tables import date_slope
 from slmkit.errors import InputError
+from slmkit.judging import first_true
 from slmkit.records import Verdict
 
 OWNED = claims.owned_by("01_capability")

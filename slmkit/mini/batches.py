@@ -46,12 +46,13 @@ class Stream:
         tokenizer: PreTrainedTokenizerFast,
         seed: int,
         easy: bool,
+        core: float,
         tokens: int,
         longest: int,
         weights: Weights,
         chunk: int = 2048,
     ):
-        self.tokenizer, self.seed, self.easy = tokenizer, seed, easy
+        self.tokenizer, self.seed, self.easy, self.core = tokenizer, seed, easy, core
         self.tokens, self.longest, self.weights, self.chunk = tokens, longest, weights, chunk
         self.cursor = [0, 0]
         self._batches = lru_cache(maxsize=1)(self._make)
@@ -64,7 +65,7 @@ class Stream:
         return batches[position]
 
     def _make(self, index: int) -> list[Batch]:
-        conversations = list(islice(corpus.stream(f"{self.seed}/{index}", self.easy), self.chunk))
+        conversations = list(islice(corpus.stream(f"{self.seed}/{index}", self.easy, self.core), self.chunk))
         texts = [
             self.tokenizer.apply_chat_template(made["messages"], tools=made["tools"], tokenize=False)
             for made in conversations

@@ -22,8 +22,10 @@ HARDWARE = "one server processor core without bfloat16 units, float32"
 WHAT = {
     "seen": "hand-written tools of the training set, new values, wordings kept from training",
     "seen_said": "the same tools by wordings of the training set",
+    "core_said": "the core tools alone (`core.yaml`), by wordings of the training set",
     "renamed": "`seen` under other names of tools and arguments",
     "renamed_said": "`seen_said` under other names of tools and arguments",
+    "core_renamed_said": "`core_said` under other names of tools and arguments",
     "composed": "composed tools of the training set, frames kept from training",
     "procedural": "invented tools that share words with the request",
     "several": "two or three calls wanted at once",

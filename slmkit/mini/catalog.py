@@ -185,6 +185,12 @@ def training_tools(composed: bool) -> tuple[Tool, ...]:
     )
 
 
+@cache
+def core_tools() -> tuple[Tool, ...]:
+    """Hand-written training tools of `core.yaml`: few, everyday, and learnt first."""
+    return tuple(tool for tool in training_tools(False) if tool.domain in read("tools/core"))
+
+
 def for_testing(tool: Tool) -> Tool:
     """The tool as evaluation asks for it: by phrasings (or frames, when composed) that training never uses."""
     return replace(tool, phrasings=tool.test or tool.phrasings, test=tool.test or ("frames",))

@@ -37,41 +37,44 @@ TWINS = 0.15  # share of conversations told again without a tool that they call:
 SINGLE = Shape((1, 5), (1, 1), no_call=0.0, several=0.0, verbose=0.0, steps=0.0, in_part=0.0)
 
 
-def stream(seed: int | str, easy: bool = False) -> Iterator[Conversation]:
-    """Training conversations without end; the same seed gives the same stream."""
+def stream(seed: int | str, easy: bool = False, core: float = 0.0) -> Iterator[Conversation]:
+    """Training conversations without end; the same seed gives the same stream.
+
+    `core` is the share of the hand-written tools' conversations that stay with the core tools.
+    """
     rng = Random(f"train/{seed}/{easy}")
     while True:
-        made = conversation(rng, EASY if easy else rng.choice(SHAPES))
+        made = conversation(rng, EASY if easy else rng.choice(SHAPES), core)
         yield made
         if not easy and rng.random() < TWINS and (twin := without_a_tool(made, rng)):
             yield twin
 
 
-def conversation(rng: Random, shape: Shape) -> Conversation:
+def conversation(rng: Random, shape: Shape, core: float = 0.0) -> Conversation:
     """One training conversation: an errand, or tools: composed, procedural, hand-written (renamed, or word-swapped)."""
+    hand = catalog.core_tools() if core and rng.random() < core else catalog.training_tools(False)
     if shape is EASY and rng.random() < 0.75:
-        return lexical(rng, shape)
+        return lexical(rng, shape, hand)
     if rng.random() < ERRANDS:
         return errand(rng, rng.choice(sorted(errands.KINDS)), catalog.training_tools(False), rng.randint(2, 5))
     draw, verbose = rng.random(), rng.random() < shape.verbose
-    if draw < 0.20:
+    if draw < 0.14:
         pool: Sequence[Tool] = catalog.training_tools(True)
         return talk(rng, shape, pool, lambda tool: offers.composed(tool, rng, verbose))
     if draw < 0.48:
-        return lexical(rng, shape)
-    hand = catalog.training_tools(False)
+        return lexical(rng, shape, hand)
     look = rng.choice((offers.plain, offers.reworded, offers.disguised))
     if verbose:
         return talk(rng, shape, hand, lambda tool: offers.disguised(tool, rng, verbose))
     return talk(rng, shape, hand, lambda tool: look(tool, rng))
 
 
-def lexical(rng: Random, shape: Shape) -> Conversation:
+def lexical(rng: Random, shape: Shape, hand: Sequence[Tool]) -> Conversation:
     """Tools that a request names by shared words: procedural ones, or hand-written ones with their words swapped."""
-    if rng.random() < 0.57:
+    if rng.random() < 0.6:
         pool = [invent.procedural(rng) for _ in range(shape.tools[1] + 2)]
     else:
-        pool = [invent.swapped(tool, rng) for tool in sample(catalog.training_tools(False), shape.tools[1] + 3, rng)]
+        pool = [invent.swapped(tool, rng) for tool in sample(hand, shape.tools[1] + 3, rng)]
     return talk(rng, shape, pool, lambda tool: offers.plain(tool, rng))
 
 
@@ -111,8 +114,10 @@ def _evaluations() -> dict[str, Maker]:
     return {
         "seen": from_pool(hand),
         "seen_said": from_pool(trained),
+        "core_said": from_pool(catalog.core_tools()),
         "renamed": from_pool(hand, offers.disguised),
         "renamed_said": from_pool(trained, offers.disguised),
+        "core_renamed_said": from_pool(catalog.core_tools(), offers.disguised),
         "composed": from_pool(composed, offers.composed),
         "procedural": procedural,
         "several": from_pool(hand, shape=replace(SINGLE, several=1.0)),

@@ -23,9 +23,9 @@ class Size:
 
 
 SIZES = {
-    "mini-1m": Size(128, 6, 4, 176),
-    "mini-2m": Size(192, 6, 4, 256),
-    "mini-8m": Size(384, 6, 8, 512),
+    "mini-1m": Size(128, 4, 4, 352),
+    "mini-2m": Size(192, 4, 4, 512),
+    "mini-8m": Size(384, 4, 8, 1024),
     "mini-test": Size(32, 2, 2, 64),
 }
 
@@ -37,6 +37,7 @@ class Recipe:
     batch_tokens: int = 2048
     longest: int = 1024
     easy: float = 0.2  # share of the steps, at the start, on which of a few tools is meant
+    core: float = 0.0  # share of the hand-written tools' conversations that stay with the core tools
     warmup_steps: int = 30
     constant: float = 0.5  # share of the steps before the rate falls linearly
     last_rate: float = 0.02

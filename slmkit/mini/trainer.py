@@ -55,7 +55,9 @@ class Trainer:
         ]
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.streams = {
-            easy: Stream(tokenizer, seed, easy, recipe.batch_tokens, recipe.longest, recipe.weights, recipe.chunk)
+            easy: Stream(
+                tokenizer, seed, easy, recipe.core, recipe.batch_tokens, recipe.longest, recipe.weights, recipe.chunk
+            )
             for easy in (True, False)
         }
         self.step, self.steps, self.tokens, self.seconds = 0, 0, 0, 0.0

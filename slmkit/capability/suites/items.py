@@ -11,10 +11,10 @@ from typing import Any, Literal
 class Item:
     """One conversation to answer, with the tools on offer and what counts as right.
 
-    `messages` and `tools` are OpenAI chat shapes (tool parameters are JSON Schema). `wants` says which
-    decision is right: a call, no call, any call, or a JSON object that fits `schema`; `gold` and `meta` hold what the suite's own `score`
-    needs. `meta["names"]` maps each offered tool name to the source's, and `meta["file"]` names the file the
-    item came from.
+    `messages` and `tools` are OpenAI chat shapes (tool parameters are JSON Schema). `wants` says which decision is
+    right: a call, no call, any call, or a JSON object that fits `schema`. `gold` and `meta` hold what the suite's own
+    `score` needs: `meta["names"]` maps each offered tool name to the source's, and `meta["file"]` names the file
+    that the item came from.
     """
 
     suite: str

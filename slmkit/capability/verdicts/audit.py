@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slmkit.capability.published import COLUMNS
-from slmkit.capability.verdicts.evidence import Evidence, Finding, Rule, first_true, listed
+from slmkit.capability.verdicts.evidence import Evidence, listed
 from slmkit.errors import InputError
+from slmkit.judging import Finding, Rule, first_true
 from slmkit.records import Outcome
 
 Matches = Mapping[str, bool]  # the details of a claim by name, and whether the source bears them out

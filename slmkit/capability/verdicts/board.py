@@ -7,20 +7,10 @@ import pandas as pd
 from slmkit.capability import trends
 from slmkit.capability.published import SMALL_BN
 from slmkit.capability.trends import AGENTIC
-from slmkit.capability.verdicts.evidence import (
-    CAVEAT,
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    non_inferior,
-    percent,
-    spelled,
-)
+from slmkit.capability.verdicts.evidence import CAVEAT, Evidence, listed, measures, non_inferior, percent, spelled
 from slmkit.capability.verdicts.live import decodable, in_schema
 from slmkit.capability.verdicts.outcomes import MARGIN, TINY_BN
+from slmkit.judging import Finding, Rule, first_true
 
 METHOD = f"BFCL V4, bootstrap over models, {CAVEAT}; models are no random sample"
 CALLS = ("non-live AST", "live AST")

@@ -1,11 +1,11 @@
-"""What the rules of notebook 01 look at, what they answer, and the words and tests that they share."""
+"""What the rules of notebook 01 look at, and the words and tests that they share."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,18 +13,9 @@ from scipy.special import ndtr
 
 from slmkit import stats
 from slmkit.capability import audit, published, trends
-from slmkit.records import Outcome
+from slmkit.judging import Claim
 
 CAVEAT = "published scores of one harness and day"
-
-
-class Claim(Protocol):
-    """A row of the ledger, as far as a verdict needs it (`claims.Claim` is one)."""
-
-    id: str
-    statement: str
-    kind: str
-    threshold: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,34 +58,6 @@ class Evidence:
     def audit(self) -> pd.DataFrame:
         """The details of the citation audit."""
         return audit.citation_audit(self.facts)
-
-
-class Finding(NamedTuple):
-    """What a rule found: the part of a Verdict that does not stand in the ledger.
-
-    `rule` says in one line what decided; `condition` counts only where the outcome is conditional; `figure` is
-    the figure of the notebook that shows it, if one does.
-    """
-
-    outcome: Outcome
-    rule: str
-    method: str
-    figure: str = ""
-    estimate: float | None = None
-    interval: tuple[float, float] | None = None
-    unit: str = ""
-    n: int = 0
-    condition: str = ""
-    models: Iterable[str] = ()
-    evidence_from: Iterable[str] = ()
-
-
-Rule = Callable[[Evidence], Finding]
-
-
-def first_true(**cases: bool) -> Outcome:
-    """The first outcome whose case is met, in the order given; `inconclusive` where no rule decides."""
-    return next((outcome for outcome, met in cases.items() if met), "inconclusive")
 
 
 def measures(found: Any, scale: float = 1) -> dict[str, Any]:

@@ -9,18 +9,9 @@ import pandas as pd
 
 from slmkit import stats
 from slmkit.capability import evaluate
-from slmkit.capability.verdicts.evidence import (
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    mean_of,
-    measures,
-    non_inferior,
-    percent,
-)
+from slmkit.capability.verdicts.evidence import Evidence, listed, mean_of, measures, non_inferior, percent
 from slmkit.capability.verdicts.outcomes import MARGIN, TINY_BN
+from slmkit.judging import Finding, Rule, first_true
 
 METHOD = "exact match of name and all arguments, greedy, no grammar, resampling unit: the item"
 # Tasks of S4-11, with suite and category of each; what the run does not have leaves its task open. Items count

@@ -13,17 +13,9 @@ import pandas as pd
 from slmkit import stats
 from slmkit.capability import outcomes as v1
 from slmkit.capability import published
-from slmkit.capability.verdicts.evidence import (
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    percent,
-    spelled,
-)
+from slmkit.capability.verdicts.evidence import Evidence, listed, measures, percent, spelled
 from slmkit.errors import InputError
+from slmkit.judging import Finding, Rule, first_true
 
 LARGE = "claude-3-5-sonnet-20240620"
 TUNED = "Salesforce_xLAM-7b-fc-r"

@@ -11,17 +11,8 @@ from slmkit import stats
 from slmkit.capability import published, trends
 from slmkit.capability.published import COLUMNS
 from slmkit.capability.verdicts.audit import all_match
-from slmkit.capability.verdicts.evidence import (
-    CAVEAT,
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    percent,
-    spelled,
-)
+from slmkit.capability.verdicts.evidence import CAVEAT, Evidence, listed, measures, percent, spelled
+from slmkit.judging import Finding, Rule, first_true
 
 KNOWLEDGE, REASONING, CODE, MULTI_STEP = "knowledge", "reasoning", "code", "multi-step"
 FAMILIES = ("Llama 3.1", "Qwen3", "Gemma 3", "xLAM-2", "Hammer2.1", "Arch-Agent", "Qwen2.5")
