@@ -1,11 +1,10 @@
-"""`slmkit cost` in a process of its own: tables for people, JSON for machines, one line for bad input."""
+"""`slmkit cost`: tables for people, JSON for machines, one line for bad input."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -15,23 +14,40 @@ from slmkit import cli
 from slmkit.economics.catalogue import measured
 
 
-def slmkit(*words: str) -> subprocess.CompletedProcess:
-    """Run the command as a user does."""
-    env = os.environ | {"TQDM_DISABLE": "1", "WANDB_MODE": "disabled"}
-    return subprocess.run([sys.executable, "-c", "from slmkit.cli import main; main()", *words],
-                          capture_output=True, text=True, env=env)  # fmt: skip
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def slmkit(monkeypatch, capsys):
+    """Run the command as a user does, in this process."""
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["slmkit", *words])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Done(status, *capsys.readouterr())
+
+    return run
 
 
 PAIR = ("cost", "compare", "--slm", "llama-3.1-8b", "--llm", "llama-3.1-70b")
 
 
 @pytest.mark.parametrize("command", ["compare", "calibrate", "fit", "validate"])
-def test_help_has_an_example(command):
+def test_help_has_an_example(command, slmkit):
     result = CliRunner().invoke(cli.app, ["cost", command, "--help"])
     assert result.exit_code == 0 and f"Example: slmkit cost {command}" in " ".join(result.stdout.split())
 
 
-def test_compare_prints_offers_and_writes_json(tmp_path):
+def test_compare_prints_offers_and_writes_json(tmp_path, slmkit):
     path = tmp_path / "compared.json"
     done = slmkit(*PAIR, "--gpu", "h100", "--tpot-ms", "25", "--utilization", "0.3", "--json", str(path))
     assert done.returncode == 0, done.stderr
@@ -44,7 +60,7 @@ def test_compare_prints_offers_and_writes_json(tmp_path):
     assert all(row["price_source"] for row in found["offers"]) and found["break_even"]
 
 
-def test_a_price_given_twice_as_high_costs_twice_as_much(tmp_path):
+def test_a_price_given_twice_as_high_costs_twice_as_much(tmp_path, slmkit):
     calls = []
     for usd in ("2", "4"):
         path = tmp_path / f"{usd}.json"
@@ -72,7 +88,7 @@ def test_a_price_given_twice_as_high_costs_twice_as_much(tmp_path):
         (("cost", "fit", "--rows", "nowhere.csv"), "nowhere.csv"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(words, complaint):
+def test_bad_input_is_one_line_and_exit_status_2(words, complaint, slmkit):
     done = slmkit(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.startswith("slmkit: ") and done.stderr.count("\n") == 1
@@ -89,7 +105,7 @@ def rows(tmp_path):
     return path
 
 
-def test_validate_writes_the_error_overall_and_by_regime(rows, tmp_path):
+def test_validate_writes_the_error_overall_and_by_regime(rows, tmp_path, slmkit):
     path = tmp_path / "errors.json"
     done = slmkit("cost", "validate", str(rows), "--json", str(path))
     assert done.returncode == 0, done.stderr
@@ -111,13 +127,13 @@ def test_validate_writes_the_error_overall_and_by_regime(rows, tmp_path):
         (lambda table: table.assign(out_tok_s_total=-1.0), "row 2"),
     ],
 )
-def test_a_spoilt_csv_names_row_or_column(rows, spoil, complaint):
+def test_a_spoilt_csv_names_row_or_column(rows, spoil, complaint, slmkit):
     spoil(pd.read_csv(rows)).to_csv(rows, index=False)
     done = slmkit("cost", "validate", str(rows))
     assert done.returncode == 2 and complaint in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_calibrate_prices_a_mini_and_predicts_it(tmp_path):
+def test_calibrate_prices_a_mini_and_predicts_it(tmp_path, slmkit):
     path = tmp_path / "here.json"
     done = slmkit("cost", "calibrate", "mini-2m", "--batches", "1,4", "--input-tokens", "64", "--output-tokens", "8",
                   "--usd-per-hour", "0.1", "--json", str(path))  # fmt: skip
