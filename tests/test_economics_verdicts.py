@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slmkit import claims
+from slmkit import claims, judging
 from slmkit.economics import verdicts
 from slmkit.economics.studies import activation, findings, published, tables, workloads
 from slmkit.economics.verdicts import devices, edges, evidence, operation, prices, serving
@@ -216,8 +216,8 @@ def test_a_mix_of_device_and_back_end_by_hand():
 
 
 def test_first_true_and_within():
-    assert evidence.first_true(holds=False, conditional=True, fails=True) == "conditional"
-    assert evidence.first_true(holds=False) == "inconclusive"
+    assert judging.first_true(holds=False, conditional=True, fails=True) == "conditional"
+    assert judging.first_true(holds=False) == "inconclusive"
     assert evidence.within(10, 30, 10, 30) and not evidence.within(9.9, 30, 10, 30)
 
 

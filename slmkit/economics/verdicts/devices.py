@@ -8,17 +8,8 @@ import pandas as pd
 from slmkit.economics import edge
 from slmkit.economics.architecture import architecture, architectures
 from slmkit.economics.studies import lines
-from slmkit.economics.verdicts.evidence import (
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    named,
-    spelled,
-    within,
-)
+from slmkit.economics.verdicts.evidence import Evidence, listed, measures, named, spelled, within
+from slmkit.judging import Finding, Rule, first_true
 
 METHOD = "edge throughput model fitted to published single-user runs, each device held out in turn for its error"
 BARS = (5.0, 20.0)

@@ -10,7 +10,8 @@ from slmkit.economics.architecture import architecture
 from slmkit.economics.studies import lines
 from slmkit.economics.studies.workloads import API_MODEL, SUCCESS, api_call, cheapest_way, device_usd_per_s
 from slmkit.economics.verdicts.devices import METHOD
-from slmkit.economics.verdicts.evidence import SLM, Evidence, Finding, Rule, first_true, measures, named, spelled
+from slmkit.economics.verdicts.evidence import SLM, Evidence, measures, named, spelled
+from slmkit.judging import Finding, Rule, first_true
 
 ASKED = {"1 bn": "Llama-3.2-1B", "3 bn": "Llama-3.2-3B", "8 bn": SLM}
 

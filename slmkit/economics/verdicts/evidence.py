@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from slmkit.records import Outcome
+from slmkit.judging import Claim
 
 SLM, LLM = "Llama-3.1-8B", "Llama-3.1-70B"  # the pair that the claims speak of: 8 bn against dense 70 bn
-NARROW = 1e13  # what stands for "never" where a number must be finite
-
-
-class Claim(Protocol):
-    """A row of the ledger, as far as a verdict needs it (`claims.Claim` is one)."""
-
-    id: str
-    statement: str
-    kind: str
-    threshold: str
+NEVER = 1e13  # what stands for "never" where a number must be finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,41 +35,14 @@ class Evidence:
         return self.tables[name]
 
 
-class Finding(NamedTuple):
-    """What a rule found: the part of a Verdict that does not stand in the ledger.
-
-    `rule` says in one line what decided; `condition` counts only where the outcome is conditional.
-    """
-
-    outcome: Outcome
-    rule: str
-    method: str
-    figure: str = ""
-    estimate: float | None = None
-    interval: tuple[float, float] | None = None
-    unit: str = ""
-    n: int = 0
-    condition: str = ""
-    models: Iterable[str] = ()
-    evidence_from: Iterable[str] = ()
-
-
-Rule = Callable[[Evidence], Finding]
-
-
-def first_true(**cases: Any) -> Outcome:
-    """The first outcome whose case is met, in the order given; `inconclusive` where no rule decides."""
-    return next((outcome for outcome, met in cases.items() if met), "inconclusive")  # type: ignore[return-value]
-
-
 def within(low: float, high: float, floor: float, ceiling: float) -> bool:
     """Whether a whole interval lies within two bounds."""
     return bool(floor <= low and high <= ceiling)
 
 
 def measures(estimate: float, low: float, high: float, n: int, unit: str, scale: float = 1) -> dict[str, Any]:
-    """Fields of a finding from a number and its interval; what is infinite is cut at `NARROW`."""
-    values = [float(np.clip(value * scale, -NARROW, NARROW)) for value in (estimate, low, high)]
+    """Fields of a finding from a number and its interval; what is infinite is cut at `NEVER`."""
+    values = [float(np.clip(value * scale, -NEVER, NEVER)) for value in (estimate, low, high)]
     return {"estimate": values[0], "interval": (values[1], values[2]), "n": int(n), "unit": unit}
 
 

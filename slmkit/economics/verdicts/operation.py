@@ -6,19 +6,8 @@ import numpy as np
 import pandas as pd
 
 from slmkit.economics.studies.workloads import surely_cheaper
-from slmkit.economics.verdicts.evidence import (
-    LLM,
-    NARROW,
-    SLM,
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    named,
-    spelled,
-)
+from slmkit.economics.verdicts.evidence import LLM, NEVER, SLM, Evidence, listed, measures, named, spelled
+from slmkit.judging import Finding, Rule, first_true
 
 BILLION = 1e9
 
@@ -134,7 +123,7 @@ def hosting_is_dear(e: Evidence) -> Finding:
         f"{table.loc[table['estimate'] > BILLION, 'fixed_usd_per_month'].min():,.0f} or more",
         method="whole replicas by the month at 30 % load, the cheaper of SLM and LLM by API, Monte Carlo over rent, "
         "prediction "
-        f"and list price; an infinite number (an API that is always cheaper) is cut at {NARROW:.0e}",
+        f"and list price; an infinite number (an API that is always cheaper) is cut at {NEVER:.0e}",
         figure="figure-fixed",
         models=[SLM, LLM],
         **measures(middle["estimate"], middle["low"], middle["high"], len(table),
@@ -143,7 +132,7 @@ def hosting_is_dear(e: Evidence) -> Finding:
 
 
 def _tokens(count: float) -> str:
-    return "never" if not np.isfinite(count) or count >= NARROW else f"{count / BILLION:.3g} bn"
+    return "never" if not np.isfinite(count) or count >= NEVER else f"{count / BILLION:.3g} bn"
 
 
 def development_repaid(e: Evidence) -> Finding:

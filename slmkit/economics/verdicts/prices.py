@@ -7,18 +7,8 @@ import numpy as np
 from slmkit.economics.studies import published
 from slmkit.economics.studies.prices import LEAST_PROVIDERS, LEAST_YEARS, SPECIAL_CHIPS
 from slmkit.economics.studies.uses import parameter_ratios
-from slmkit.economics.verdicts.evidence import (
-    LLM,
-    SLM,
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    named,
-    spelled,
-)
+from slmkit.economics.verdicts.evidence import LLM, SLM, Evidence, listed, measures, named, spelled
+from slmkit.judging import Finding, Rule, first_true
 
 METHOD = "list prices of one dated snapshot, three input tokens to one output token"
 

@@ -12,19 +12,8 @@ from slmkit.economics.compare import Setting, error_of
 from slmkit.economics.edge import CLASSES, fit_map, owned
 from slmkit.economics.roofline import predict
 from slmkit.economics.uncertainty import prediction_range
-from slmkit.economics.verdicts.evidence import (
-    LLM,
-    SLM,
-    Evidence,
-    Finding,
-    Rule,
-    first_true,
-    listed,
-    measures,
-    named,
-    spelled,
-    within,
-)
+from slmkit.economics.verdicts.evidence import LLM, SLM, Evidence, listed, measures, named, spelled, within
+from slmkit.judging import Finding, Rule, first_true
 
 METHOD = (
     "throughput model with constants fitted to published rows; the held-out error of each regime is carried through"
