@@ -133,6 +133,11 @@ def test_a_spoilt_csv_names_row_or_column(rows, spoil, complaint, slmkit):
     assert done.returncode == 2 and complaint in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_fit_needs_something_to_leave_out(rows, slmkit):
+    done = slmkit("cost", "fit", "--rows", str(rows))
+    assert done.returncode == 2 and "at least two kinds of GPU type" in done.stderr
+
+
 def test_calibrate_prices_a_mini_and_predicts_it(tmp_path, slmkit):
     path = tmp_path / "here.json"
     done = slmkit("cost", "calibrate", "mini-2m", "--batches", "1,4", "--input-tokens", "64", "--output-tokens", "8",

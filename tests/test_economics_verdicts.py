@@ -11,6 +11,7 @@ import pytest
 from slmkit import claims, judging
 from slmkit.economics import verdicts
 from slmkit.economics.studies import activation, findings, published, tables, workloads
+from slmkit.economics.studies import prices as list_prices
 from slmkit.economics.verdicts import devices, edges, evidence, operation, prices, serving
 
 UNITS = pd.DataFrame({
@@ -246,6 +247,23 @@ def test_layers_are_paired_by_depth():
     assert list(table["part"]) == ["all layers", "layer 1 of 3", "layer 2 of 3", "layer 3 of 3"]
     assert table["difference"].tolist() == pytest.approx([-20, -10, 0, -30])  # the middle goes with the first
     assert (table["low"] <= table["difference"]).all() and table["large_model"].eq("l").all()
+
+
+@pytest.mark.parametrize("text, year", [
+    ("2026-01-01", 2026.0), ("2026-07", 2026.54), ("2025 catalogue snapshot", 2025.5), ("2024-12", 2024.96),
+])  # fmt: skip
+def test_dates_as_they_stand_in_the_catalogue(text, year):
+    assert list_prices.year_of(text) == pytest.approx(year, abs=0.01)
+
+
+def test_a_trend_needs_two_years_and_finds_the_change(monkeypatch):
+    years = np.linspace(2022, 2026, 12)
+    table = pd.DataFrame({"series": "rent X", "year": years, "usd": 4 * 0.8 ** (years - 2022)})
+    monkeypatch.setattr(list_prices, "dated", lambda: table)
+    row = list_prices.trends(200).iloc[0]
+    assert row["estimate"] == pytest.approx(-0.2) and row["low"] <= row["estimate"] <= row["high"]
+    monkeypatch.setattr(list_prices, "dated", lambda: table[table["year"] > 2024.5])
+    assert np.isnan(list_prices.trends(200).iloc[0]["estimate"])
 
 
 def test_published_pairs_are_of_one_gpu_and_load():

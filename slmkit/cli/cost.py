@@ -113,10 +113,17 @@ def fit(
 
     Example: slmkit cost fit --out constants.json
     """
-    from slmkit.economics.fit import refit
+    from slmkit.economics.fit import SPLITS, refit, usable
     from slmkit.economics.throughput.rows import read_measured
 
-    record = plain(refit(read_measured(rows), out))
+    table = read_measured(rows)
+    kinds = usable(table)
+    for split, what in SPLITS.items():
+        if kinds[f"left_out_{split}"].nunique() < 2:
+            raise InputError(
+                f"{rows}: needs rows of at least two kinds of {what}, since one is left out to find the error"
+            )
+    record = plain(refit(table, out))
     typer.echo(f"{record['n_rows']} rows, {len(record['constants'])} constants, fitted on {record['fitted_on']}")
     show([{"left out": split, "rows": kind} | found for split, kinds in record["held_out"].items()
           for kind, found in kinds.items()])  # fmt: skip

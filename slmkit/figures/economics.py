@@ -176,6 +176,8 @@ def dense_and_sparse(table: pd.DataFrame, touched: pd.DataFrame, title: str, sub
 
     `touched`: columns model, batch, share.
     """
+    from matplotlib.patheffects import withStroke
+
     figure, (left, right) = canvas(title, subtitle, 2, width=11.5, height=4.2, width_ratios=[1.25, 1])
     rows = table.sort_values("ratio", ascending=False).rename(columns={"ratio": "estimate"})
     looks = [SPARSE if sparse else DENSE for sparse in rows["sparse"]]
@@ -185,11 +187,13 @@ def dense_and_sparse(table: pd.DataFrame, touched: pd.DataFrame, title: str, sub
     marks.plain_log(left)
     left.axvline(1, color=INK, lw=1)
     left.set_xlabel("large over small, cost a token, saturated (log)")
+    halo = [withStroke(linewidth=3, foreground="white")]
     for (model, part), colour in zip(touched.groupby("model", sort=False), CYCLE[3:], strict=False):
         right.plot(part["batch"], part["share"], color=colour, lw=1.8)
-        middle = part.iloc[len(part) // 3]
+        at = part.iloc[int((part["share"] - 0.3).abs().argmin())]
+        style = {"textcoords": "offset points", "fontsize": 8, "color": colour, "path_effects": halo, "va": "center"}
         right.annotate(
-            model, (middle["batch"], middle["share"]), (5, -9), textcoords="offset points", fontsize=8, color=colour
+            str(model), (at["batch"], at["share"]), (6, 12 - 14 * list(touched["model"].unique()).index(model)), **style
         )
     marks.plain_log(right)
     percent(right, "y")
