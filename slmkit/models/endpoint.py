@@ -68,7 +68,7 @@ class EndpointModel(Model):
         """The reply, after as many tries as it takes or as are allowed."""
         if misfit := request.misfit(sampling):
             return Reply(model=self.ref, error=misfit)
-        tries = 1 if self._unreachable else self.max_tries
+        tries, unreached = 1 if self._unreachable else self.max_tries, 0
         for number in range(1, tries + 1):
             try:
                 reply = self._try(request, sampling)
@@ -78,8 +78,9 @@ class EndpointModel(Model):
                 if self._asks_logprobs and _refuses_logprobs(error):
                     self._asks_logprobs = False
                     return self._ask(request, sampling)
+                unreached += type(error).__name__ == "APIConnectionError"
                 if not _may_pass(error) or number == tries:
-                    self._unreachable = type(error).__name__ == "APIConnectionError"
+                    self._unreachable = unreached == number
                     return Reply(model=self.ref, error=_reason(error, number))
                 time.sleep(self._pause_s(error, number))
         raise AssertionError("a try either returns or sleeps")
