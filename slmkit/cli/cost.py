@@ -68,7 +68,7 @@ def compare(
     ratio = found["ratio"]
     typer.echo(
         f"\nlarge over small, self-hosted, a call: {ratio['ratio']:.3g} [{ratio['low']:.3g}, {ratio['high']:.3g}] "
-        f"(95 %, prediction error)\n\nthe small model's own endpoint is cheaper above this load:"
+        "(95 %, prediction error)\n\nthe small model's own endpoint is cheaper above this load:"
     )
     show([{name: row[name] for name in ("against", "utilization", "calls_per_month")} for row in found["break_even"]])
     save(found, json)
@@ -98,7 +98,7 @@ def calibrate(
     table = calibration.rows(model, sizes, input_tokens, output_tokens, device=device, **price)
     rows = [plain(row) for row in table.to_dict("records")]
     typer.echo(f"{rows[0]['model']} on {rows[0]['device']} at USD {rows[0]['usd_per_hour']:g} an hour "
-               f"({rows[0]['price_source']})")  # fmt: skip
+    f"({rows[0]['price_source']})")  # fmt: skip
     show([{name: row[name] for name in MEASURED if name in row} for row in rows])
     save(rows, json)
 

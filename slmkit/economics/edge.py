@@ -200,7 +200,7 @@ def fit_map(
                 form = PRECISIONS[precision]
                 needs, speed = memory_bytes(arch, form), tokens_per_s(arch, where, form)
                 rows.append(
-                    {"device": where["device"], "device_class": where["device_class"], "released": where["released"],
+                    {"device": where["device"], "device_class": where["device_class"], "consumer": where["consumer"],
                      "model": arch.name, "params_b": arch.params / 1e9, "active_b": arch.active_params / 1e9,
                      "precision": precision, "needs_bytes": needs, "memory_bytes": where["memory_bytes"],
                      "fits": needs <= where["memory_bytes"], "tok_s": speed, "tok_s_low": speed * error.low,

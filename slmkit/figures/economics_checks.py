@@ -87,8 +87,8 @@ def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = 
         )
         off = (rows["ratio"] - 1).abs()
         said = (
-            f"{'dense' if kind == 'dense' else 'sparse'}: n = {len(rows):,}, median error {off.median():.0%}, "
-            f"p90 {off.quantile(0.9):.0%}"
+            f"{'dense' if kind == 'dense' else 'sparse'}: n = {len(rows):,}, median error {off.median():.0%}, p90 "
+            f"{off.quantile(0.9):.0%}"
         )
         axes.text(0.03, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
         for axis in ("x", "y"):

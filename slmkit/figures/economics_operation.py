@@ -95,7 +95,7 @@ def payback(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         axes,
         [
             f"{offer} (${groups.set_index('offer').loc[[offer], 'llm_usd_per_task'].iloc[0] * 1e3:,.2g} a thousand "
-            f"tasks)"
+            "tasks)"
             for offer in order
         ],
     )

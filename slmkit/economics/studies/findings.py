@@ -15,8 +15,8 @@ def by_parameters(table: pd.DataFrame) -> str:
     middle = table.groupby("llm")["ratio"].median()
     sparse = table[table["sparse"].astype(bool)].groupby("llm")["ratio"].median()
     return (
-        f"Saturated, dense 70 bn costs {_times(middle['Llama-3.1-70B'])} times an 8 bn model, "
-        f"sparse {sparse.idxmin()} {_times(sparse.min())}"
+        f"Saturated, dense 70 bn costs {_times(middle['Llama-3.1-70B'])} times an 8 bn model, sparse "
+        f"{sparse.idxmin()} {_times(sparse.min())}"
     )
 
 
@@ -35,8 +35,8 @@ def by_frontier(table: pd.DataFrame, slm: str, llm: str) -> str:
     best = table.groupby("model")[["tok_s_per_user", "tok_s_per_gpu"]].max()
     small, large = best.loc[slm], best.loc[llm]
     return (
-        f"{slm}: {_times(small['tok_s_per_gpu'] / large['tok_s_per_gpu'])} times the tokens a GPU, "
-        f"but only {_times(small['tok_s_per_user'] / large['tok_s_per_user'])} times the top speed"
+        f"{slm}: {_times(small['tok_s_per_gpu'] / large['tok_s_per_gpu'])} times the tokens a GPU, but only "
+        f"{_times(small['tok_s_per_user'] / large['tok_s_per_user'])} times the top speed"
     )
 
 
@@ -56,8 +56,8 @@ def by_sparsity(table: pd.DataFrame) -> str:
     """Dense and sparse rivals of like total size."""
     ratio = table.set_index("llm")["ratio"]
     return (
-        f"A sparse model of 117 bn costs {_times(ratio['gpt-oss-120b'])} times the small one, "
-        f"a dense one of 70 bn {_times(ratio['Llama-3.1-70B'])}"
+        f"A sparse model of 117 bn costs {_times(ratio['gpt-oss-120b'])} times the small one, a dense one of 70 bn "
+        f"{_times(ratio['Llama-3.1-70B'])}"
     )
 
 
@@ -67,8 +67,8 @@ def by_grid(shares: pd.DataFrame) -> str:
     low = shares[np.isclose(shares["load"], shares["load"].min())]["share"].mean()
     lost = ", ".join(at.index[at < 0.5]) or "none"
     return (
-        f"Fully busy, the small model is not surely cheaper than: {lost}; at {shares['load'].min():.0%} load it "
-        f"wins {low:.0%}"
+        f"Fully busy, the small model is not surely cheaper than: {lost}; at {shares['load'].min():.0%} load it wins "
+        f"{low:.0%}"
     )
 
 
@@ -144,15 +144,15 @@ def by_energy(table: pd.DataFrame, slm: str, llm: str) -> str:
     ratio = wide[llm] / wide[slm]
     saved = wide[slm].iloc[0] / wide[slm].iloc[-1]
     return (
-        f"{_times(ratio.min())} to {_times(ratio.max())} times the energy a token; "
-        f"batching alone saves the small model a factor of {_times(saved)}"
+        f"{_times(ratio.min())} to {_times(ratio.max())} times the energy a token; batching alone saves the small "
+        f"model a factor of {_times(saved)}"
     )
 
 
 def by_device(table: pd.DataFrame) -> str:
     """How many devices run 7 to 8 bn at ten tokens/s, and 14 bn."""
     runs = table["fits"].astype(bool) & (table["tok_s"] >= 10)
-    people = table[table["device_class"].isin(("phone", "laptop", "desktop GPU"))]
+    people = table[table["consumer"] == "yes"]
     shares = runs[people.index].groupby(people["params_b"].round(1)).mean()
     near = {target: shares.iloc[int(np.abs(shares.index - target).argmin())] for target in (8, 14)}
     return f"{near[8]:.0%} of consumer devices run 7.6 bn in 4 bit at 10 tokens/s, {near[14]:.0%} run 14.8 bn"
@@ -176,8 +176,8 @@ def by_error(table: pd.DataFrame, held_out: dict) -> str:
         for kind in ("dense", "moe")
     }
     return (
-        f"Dense within {dense:.0%} in the median; within {worst['dense']:.0%} (sparse {worst['moe']:.0%}) "
-        "when GPU, shape or source was never seen"
+        f"Dense within {dense:.0%} in the median; within {worst['dense']:.0%} (sparse {worst['moe']:.0%}) when GPU, "
+        "shape or source was never seen"
     )
 
 

@@ -96,10 +96,10 @@ def ten_billion(e: Evidence) -> Finding:
             conditional=dense,
             fails=outside,
         ),
-        rule=f"4 bit {spelled(*four, 'bn')}, 8 bit {spelled(*eight, 'bn')}; sparse models that are small by speed and "
-        f"large by memory: {listed(breaks['params_b'], '{:.0f} bn')}",
-        condition=f"dense, at 4 bit: {spelled(*four, 'bn')}; at 8 bit {spelled(*eight, 'bn')}; sparse models break it "
-        f"({named(breaks.index)})",
+        rule=f"4 bit {spelled(*four, 'bn')}, 8 bit {spelled(*eight, 'bn')}; sparse models that are small by speed "
+        f"and large by memory: {listed(breaks['params_b'], '{:.0f} bn')}",
+        condition=f"dense, at 4 bit: {spelled(*four, 'bn')}; at 8 bit {spelled(*eight, 'bn')}; sparse models break "
+        f"it ({named(breaks.index)})",
         method=f"{METHOD}; {len(edge.consumer())} consumer devices of 8 to 24 GB sold by 2025",
         figure="figure-line",
         models=edge.LADDER,

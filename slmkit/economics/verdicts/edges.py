@@ -35,7 +35,7 @@ def no_noticeable_delay(e: Evidence) -> Finding:
         condition="reached by " + ", ".join(f"{size} on {kind}" for (size, kind), good in met.items() if good)
         + "; not by " + ", ".join(f"{size} on {kind}" for (size, kind), good in met.items() if not good),
         method=f"{METHOD}; lower end of the speed and upper end of the first token, prompt of 512 tokens, median "
-        f"device",
+        "device",
         figure="figure-edge",
         models=ASKED.values(),
         **measures(laptop["tok_s"].median(), laptop["tok_s_low"].median(), laptop["tok_s_high"].median(), len(table),
@@ -99,11 +99,10 @@ def at_the_edge(e: Evidence) -> Finding:
         rule="largest dense size: "
         + ", ".join(f"{kind} {spelled(*ends, 'bn')}" for kind, ends in sizes.items())
         + f"; cost with x of the tasks sent to the back end, over the back end alone, {said}",
-        condition=f"sizes: {named(kind for kind in met if met[kind])}; cheaper than the back end alone only where the "
-        f"device is {named(cheaper.index[cheaper])}; sensors and cameras have no row",
+        condition=f"sizes: {named(kind for kind in met if met[kind])}; cheaper than the back end alone only where "
+        f"the device is {named(cheaper.index[cheaper])}; sensors and cameras have no row",
         method=f"{METHOD}; middle laptop; owned: electricity alone, bought: launch price over three years at two "
-        f"hours a "
-        "day as well; back end: 70 bn by API",
+        "hours a day as well; back end: 70 bn by API",
         figure="figure-edge",
         models=[SLM],
         **measures(*sizes["phone"], len(people), "bn parameters, dense, 4 bit, on a phone"),

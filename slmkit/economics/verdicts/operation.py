@@ -30,15 +30,12 @@ def cheaper_for_most(e: Evidence) -> Finding:
             fails=own["high"] < 0.5,
         ),
         rule=f"{_percent(own)} of {len(table)} cells with an own endpoint; by load: {listed(by_load, '{:.0%}')}; by "
-        f"rival: "
-        f"{listed(by_rival, '{:.0%}')}; {_percent(share.loc['best of endpoint and API'])} where the small model may "
-        f"also be "
-        "had by API",
+        f"rival: {listed(by_rival, '{:.0%}')}; {_percent(share.loc['best of endpoint and API'])} where the small "
+        "model may also be had by API",
         condition=f"turns against {', '.join(turns) or 'no rival'}",
         method="limits x loads x shapes x rivals; a cell counts where 1.96 spreads of its prediction error leave "
-        "the ratio "
-        "above 1; interval by Monte Carlo over rents, list prices and shares of solved tasks; a shared large model is "
-        "at least 50 % busy",
+        "the ratio above 1; interval by Monte Carlo over rents, list prices and shares of solved tasks; a shared "
+        "large model is at least 50 % busy",
         figure="figure-grid",
         models=[SLM, LLM, "Llama-3.1-405B", "Qwen3-32B", "gpt-oss-120b"],
         **measures(own["estimate"], own["low"], own["high"], len(table), "% of cells", 100),
@@ -68,8 +65,7 @@ def central_is_cheaper(e: Evidence) -> Finding:
         ),
         rule=f"break-even u_SLM/u_LLM {spelled(found['estimate'], found['low'], found['high'])} a solved task",
         condition=f"below a relative load of {found['estimate']:.0%} [{found['low']:.0%}, {found['high']:.0%}]; ten "
-        f"adapters "
-        f"of 5 % load each on one base fill it to {ten['shared_utilization']:.0%} and take the case away",
+        f"adapters of 5 % load each on one base fill it to {ten['shared_utilization']:.0%} and take the case away",
         method="cost a solved task of both endpoints, prediction errors and shares of solved tasks by Monte Carlo",
         figure="figure-utilization",
         models=[SLM, LLM],
@@ -90,12 +86,10 @@ def sharing_lifts(e: Evidence) -> Finding:
             fails=ten["high"] < 1.5,
         ),
         rule=f"k = 10 at 5 %: {spelled(ten['cost_ratio'], ten['low'], ten['high'])} times; LLM endpoint over the "
-        f"shared base "
-        f"{ten['llm_over_shared']:.2g} (lower end {ten['llm_low']:.2g})",
+        f"shared base {ten['llm_over_shared']:.2g} (lower end {ten['llm_low']:.2g})",
         condition=where,
         method="queue of slots (Erlang, Allen-Cunneen), mean wait within 1 s, one busy hour; mixed adapters keep 50 "
-        "to 100 % "
-        "of the base's throughput (an assumption)",
+        "to 100 % of the base's throughput (an assumption)",
         figure="figure-adapters",
         models=[SLM, LLM],
         **measures(
@@ -119,11 +113,10 @@ def hosting_is_dear(e: Evidence) -> Finding:
             fails=(table["high"] < BILLION).all(),
         ),
         rule=f"tokens a month, by fixed cost: {said}; against {named(table['against'])}",
-        condition=f"at a fixed cost of USD "
+        condition="at a fixed cost of USD "
         f"{table.loc[table['estimate'] > BILLION, 'fixed_usd_per_month'].min():,.0f} or more",
         method="whole replicas by the month at 30 % load, the cheaper of SLM and LLM by API, Monte Carlo over rent, "
-        "prediction "
-        f"and list price; an infinite number (an API that is always cheaper) is cut at {NEVER:.0e}",
+        f"prediction and list price; an infinite number (an API that is always cheaper) is cut at {NEVER:.0e}",
         figure="figure-fixed",
         models=[SLM, LLM],
         **measures(middle["estimate"], middle["low"], middle["high"], len(table),
@@ -150,9 +143,8 @@ def development_repaid(e: Evidence) -> Finding:
             fails=late.all(),
         ),
         rule=f"tasks to payback without refresh, median over providers: {listed(by_llm, '{:,.0f}')}; upper end "
-        f"within 100,000 "
-        f"for {int(soon.sum())} of {len(table)} prices and refresh rates, lower end above 1,000,000 for "
-        f"{int(late.sum())}",
+        f"within 100,000 for {int(soon.sum())} of {len(table)} prices and refresh rates, lower end above 1,000,000 "
+        f"for {int(late.sum())}",
         condition="; ".join(f"{row.llm} by {row.provider}, {row.refreshes} refreshes" for row in within.itertuples()),
         method="labels, GPU hours, evaluation and people as ranges (assumptions, notebook), Monte Carlo; eight "
         "calls a task",
@@ -180,8 +172,7 @@ def five_uses(e: Evidence) -> Finding:
         condition=f"{named(won.index[won])}; not: {named(won.index[~won])}; by more than the error only: "
         f"{named(won.index[sure])}",
         method="cheapest way of each size that meets the use; LLM over SLM a solved task, Monte Carlo over "
-        "prediction and "
-        "shares of solved tasks",
+        "prediction and shares of solved tasks",
         figure="figure-uses",
         models=[SLM, LLM, "gpt-oss-120b", "Qwen3-30B-A3B"],
         **measures(

@@ -29,10 +29,9 @@ def hundredfold(e: Evidence) -> Finding:
         rule="; ".join(f"{rival} {spelled(row.estimate, row.low, row.high)}" if np.isfinite(row.low)
                        else f"{rival} {row.estimate:.3g} (one provider)" for rival, row in table.iterrows()),
         condition=f"against {named(closed.index)} only, held against open 8 bn models of other providers; no open "
-        f"rival",
+        "rival",
         method=f"{METHOD}; median over providers, bootstrap over them; a closed vendor sells no 8 bn model, so its "
-        f"flagship is "
-        "held against each provider that does",
+        "flagship is held against each provider that does",
         figure="figure-prices",
         models=[SLM, LLM, *table.index[~is_open]],
         **measures(dense["estimate"], dense["low"], dense["high"], dense["n"], "times the list price, dense 70 bn"),
@@ -73,8 +72,7 @@ def special_chips(e: Evidence) -> Finding:
         return Finding(
             "not_testable",
             rule=f"{len(special)} providers on special chips sell both sizes "
-            f"({listed(special.set_index('provider')['ratio'])}), "
-            f"the rule asks for {LEAST_PROVIDERS}; others: "
+            f"({listed(special.set_index('provider')['ratio'])}), the rule asks for {LEAST_PROVIDERS}; others: "
             f"{listed(table[~table['special'].astype(bool)].set_index('provider')['ratio'])}",
             method=f"{METHOD}; special chips: {named(SPECIAL_CHIPS)}",
         )
@@ -100,8 +98,7 @@ def schedulers(e: Evidence) -> Finding:
         return Finding(
             "not_testable",
             rule=f"no pair among the published rows: none names a scheduler ({named(published.SCHEDULERS)}) beside "
-            f"the same "
-            "model, hardware and lengths without one",
+            "the same model, hardware and lengths without one",
             method="published serving rows of the catalogue",
         )
     gain = rows["out_tok_s_per_gpu_with"] / rows["out_tok_s_per_gpu_without"]

@@ -141,8 +141,7 @@ def memory_batch_second(e: Evidence) -> Finding:
             fails=not met.any(),
         ),
         rule=f"bytes {size:.0%} of the large model's; 8 requests of 4,096 tokens take {batch / 2**30:.1f} GiB in 4 "
-        f"bit; "
-        "64-token answer: " + ", ".join(f"{name} {spelled(*row)} s" for name, row in seconds.iterrows()),
+        "bit; 64-token answer: " + ", ".join(f"{name} {spelled(*row)} s" for name, row in seconds.iterrows()),
         condition=f"within a second on {named(seconds.index[met])}, not on {named(seconds.index[~met])}",
         method=f"{METHOD}; prompt of 512 tokens, one user; devices: the middle one of each class",
         figure="figure-edge",
@@ -181,14 +180,12 @@ def most_cost(e: Evidence) -> Finding:
             fails=share["high"] < 0.8,
         ),
         rule=f"dearer a token in {share['estimate']:.0%} of {share['n']} pairs with {n_large} large models; a whole "
-        f"answer "
-        f"(energy, {answers['benchmark'].iloc[0]}): large over small {answers['ratio'].min():.2g} to "
+        f"answer (energy, {answers['benchmark'].iloc[0]}): large over small {answers['ratio'].min():.2g} to "
         f"{answers['ratio'].max():.2g} in {len(answers)} pairs",
         condition=f"a token; not a whole answer: {broken}, sparse and brief, takes less energy an answer than dense "
-        f"8 bn",
+        "8 bn",
         method=f"published rows, best of each side, bootstrap over {n_large} large models, which cannot show less "
-        f"than all "
-        "where no pair differs; energy stands for cost where a whole answer is published",
+        "than all where no pair differs; energy stands for cost where a whole answer is published",
         figure="figure-validation",
         models=[*e["pairs"]["shape_small"].unique(), *e["pairs"]["shape_large"].unique()],
         **measures(share["estimate"], share["low"], share["high"], share["n"], "% of pairs, cost a token", 100),
@@ -207,7 +204,7 @@ def wasted_parameters(e: Evidence) -> Finding:
             fails=whole["low"] >= -5,
         ),
         rule=f"larger minus smaller, points: {spelled(whole['difference'], whole['low'], whole['high'])} over all "
-        f"layers; " + listed(parts["difference"], "{:+.1f}"),
+        "layers; " + listed(parts["difference"], "{:+.1f}"),
         condition=f"in {named(lower.index)}",
         method="mean absolute input of the down projection over a prompt's tokens, the same prompts, bootstrap over "
         "prompts",
