@@ -75,11 +75,10 @@ def by_grid(shares: pd.DataFrame) -> str:
 def by_tornado(table: pd.DataFrame) -> str:
     """What turns the conclusion."""
     turning = list(table.loc[table["flips"].astype(bool), "input"])
-    return (
-        f"What can turn the ratio below one: {'; '.join(turning)}"
-        if turning
-        else "No single input turns the ratio below one"
-    )
+    if not turning:
+        return "No single input turns the ratio across one"
+    more = f" and {len(turning) - 3} more" if len(turning) > 3 else ""
+    return f"What can turn the ratio across one: {'; '.join(turning[:3])}{more}"
 
 
 def by_task(table: pd.DataFrame) -> str:

@@ -37,7 +37,8 @@ def by_utilization(slm: str, llm: str, setting: Setting) -> pd.DataFrame:
         for load in LOADS:
             usd = busy / load
             rows.append({"role": role, "offer": host.tariff.name, "kind": "self-hosted", "utilization": load,
-                         "usd_per_mtok": usd, "low": usd * factor.low, "high": usd * factor.high})  # fmt: skip
+                         "usd_per_mtok": usd, "low": usd * factor.low, "high": usd * factor.high,
+                         "break_even": np.nan})  # fmt: skip
         for offer in served_by_api(model).to_dict("records"):
             usd = cost.by_api(offer).call_usd(*call) / sum(call) * 1e6
             rows.append({"role": role, "offer": f"{architecture(model).name} by {offer['provider']}", "kind": "api",
