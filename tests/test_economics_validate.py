@@ -10,7 +10,7 @@ from slmkit.economics.architecture import architecture
 from slmkit.economics.constants import CONSTANTS, fitted, record
 from slmkit.economics.throughput.points import points
 from slmkit.economics.throughput.rows import engine_family, layout, questions, read_measured
-from slmkit.economics.validate import OUTSIDE, band, compare, regime_error, summary, validate
+from slmkit.economics.validate import OUTSIDE, band, compare, reach, regime_error, summary, validate
 from slmkit.errors import InputError
 
 # The bars: constants are never fitted on the rows judged. MoE p90 and medians are stated as they are elsewhere.
@@ -244,3 +244,11 @@ def test_bands_and_summaries():
     found = summary(pd.Series([1.1, 0.9, 1.0, 2.0, np.nan]))
     assert found["n"] == 4 and found["median_ape"] == pytest.approx(0.1) and found["bias"] == pytest.approx(0.05)
     assert summary(pd.Series([], dtype=float))["n"] == 0
+
+
+def test_more_requests_in_flight_than_were_measured_are_outside():
+    most = reach()["gpt-oss-120b"]
+    assert 64 <= most < 4_096
+    assert regime_error("gpt-oss-120b", "H100-SXM", "fp8", most) != OUTSIDE
+    assert regime_error("gpt-oss-120b", "H100-SXM", "fp8", 2 * most) == OUTSIDE
+    assert regime_error("Llama-3.1-8B", "H100-SXM", "fp8", 10_000) != OUTSIDE, "measured saturated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,8 +26,7 @@ def compare(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) ->
 
     `rows` as `read_measured` gives them.
     """
-    asked = questions(rows)
-    table = pd.concat([rows.drop(columns=[name for name in asked if name in rows]), asked], axis=1)
+    table = _asked(rows)
     table["predicted"] = np.nan
     able = table["skip"] == ""
     if able.any():
@@ -35,6 +35,12 @@ def compare(rows: pd.DataFrame, constants: Mapping[str, float] | None = None) ->
         table.loc[table.index[able][np.isnan(rate)], "skip"] = "does not fit in memory or its latency limit"
     table["ratio"] = table["predicted"] / table["out_tok_s_total"]
     return labelled(table)
+
+
+def _asked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each row with what the model is asked for it."""
+    asked = questions(rows)
+    return pd.concat([rows.drop(columns=[name for name in asked if name in rows]), asked], axis=1)
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,13 +104,30 @@ def regime_errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     return found
 
 
+@functools.cache
+def reach() -> dict[str, float]:
+    """Most requests in flight of any committed row, by model and by regime; infinite where one ran saturated."""
+    table = labelled(_asked(read_measured()))
+    table = table[table["skip"] == ""]
+    load, model = table["concurrency"].fillna(np.inf), table["arch"].map(lambda arch: arch.name)
+    by_regime = load.groupby([table[key] for key in REGIME]).max()
+    return {**load.groupby(model).max(), **{" ".join(name): most for name, most in by_regime.items()}}
+
+
 def regime_error(
     arch: str | Architecture, gpu: str | GPU, precision: str = "bf16", concurrency: float | None = None
 ) -> tuple[str, float, float] | str:
-    """(regime, median, 90th percentile) of the held-out error where this falls, or "outside the validated range"."""
+    """(regime, median, 90th percentile) of the held-out error where this falls, or "outside the validated range".
+
+    More requests in flight than were measured are outside too: in any row of the regime, or, since sparse models are
+    less alike than dense ones, in any row of that sparse model.
+    """
     model, card = architecture(arch), device(gpu)
     name = f"{'moe' if model.moe else 'dense'} {card.name} {number_format(precision)}"
     held_out = record()["regimes"]
+    most = reach().get(model.name if model.moe and model.name in reach() else name, 0)
+    if concurrency is not None and concurrency > most:
+        return OUTSIDE
     for key in (f"{name} {band(np.nan if concurrency is None else concurrency)}", name):
         if key in held_out:
             return key, held_out[key]["median_ape"], held_out[key]["p90_ape"]
