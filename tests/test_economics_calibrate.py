@@ -24,7 +24,7 @@ def here() -> machine.Machine:
 
 def test_the_machine_has_plausible_rates(here):
     assert 1e8 < here.bandwidth_bytes_s < 1e13 and 1e8 < here.flop_s < 1e16
-    assert 0 <= here.layer_s < 1 and 0 <= here.step_s < 1 and here.rows_half >= 0
+    assert 0 <= here.layer_s < 1 and 0 <= here.step_s < 1 and here.rows_half(1) >= 0
     card = here.gpu()
     assert card.bandwidth_bytes_s == here.bandwidth_bytes_s and card.peak("bf16") == here.flop_s
 

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from folders import write_model
 
 from slmkit import config
-from slmkit.capability import findings, live
+from slmkit.capability import findings, live, suites
 from slmkit.errors import InputError
+from slmkit.figures import capability as draw
 
 
 def make_items(seed: int = 0) -> pd.DataFrame:
@@ -115,3 +117,22 @@ def test_titles_are_worked_out_from_the_tables(run):
     assert "needless call" in findings.by_error(live.errors(items[items["wants"] == "no_call"]), "small")
     assert findings.by_speed(live.speed(items), "small", "large").startswith("small writes 2.0 times")
     assert findings.by_difference(live.differences(items, run)).startswith("Small against large on 4 sets")
+
+
+def test_all_suites_are_meant_by_all(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLMKIT_DATA", str(tmp_path))
+    run.parameters["suites"] = ["all"]
+    assert live.present(run) == ["own", "errands"] and len(run.notes) == len(suites.names()) - 2
+
+
+def test_the_profile_has_the_parts_of_each_model_in_process_and_its_figure_names_them(run, tmp_path):
+    write_model(tmp_path / "tiny")
+    (tmp_path / "calls.jsonl").touch()
+    run.parameters |= {"slm": str(tmp_path / "tiny"), "llm": f"replay:{tmp_path / 'calls.jsonl'}"}
+    table = live.profile(run)
+    assert set(table.model) == {run.parameters["slm"]} and set(table.part) >= {"prefill", "decode", "total"}
+    assert table.share[table.part != "total"].sum() == pytest.approx(1)
+    assert "tiny" in findings.by_profile(table, run.parameters["slm"])
+    assert "does not run" in findings.by_profile(table, "elsewhere")
+    figure = draw.where_time_goes(table, "The finding")
+    assert {"prefill", "decode"} <= {text.get_text() for legend in figure.legends for text in legend.get_texts()}

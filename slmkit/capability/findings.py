@@ -137,6 +137,18 @@ def by_undecodable(shares: pd.DataFrame) -> str:
     return "Unreadable calls, median: tuned small {:.1%}, large {:.1%}, untuned small {:.1%}".format(*medians)
 
 
+def by_profile(profile: pd.DataFrame, slm: str) -> str:
+    """The largest part of a small model's time, and how near it comes to the machine's bound."""
+    mine = profile[(profile["model"] == slm) & (profile["part"] != "total")]
+    if mine.empty:
+        return f"{_name(slm)} does not run in this process"
+    most = mine.sort_values("share").iloc[-1]
+    return (
+        f"{most['share']:.0%} of the time of {_name(slm)} goes into {most['part']}, "
+        f"at {most['reached']:.0%} of what the machine could do"
+    )
+
+
 def by_agreement(pairs: pd.DataFrame, kinds: pd.DataFrame) -> str:
     """How far two models are right on the same items, by kind of pair."""
     kind = kinds["size"].mask((kinds["size"] == "small") & kinds["tuned_for_tools"], "tuned small")

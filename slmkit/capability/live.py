@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from slmkit import config, stats
+from slmkit import config, models, stats
 from slmkit.capability import evaluate, suites
 from slmkit.capability.scoring import ERRORS
 from slmkit.errors import InputError
@@ -185,3 +185,21 @@ def grammar(items: pd.DataFrame, run: Run) -> pd.DataFrame:
              "low": found.low, "high": found.high}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def profile(run: Run) -> pd.DataFrame:
+    """Where the time of each model in process goes: the rows of `models.profiling.profile`, with the model.
+
+    Asked are calls of seen tools of our own suite; empty where no model runs in this process.
+    """
+    from slmkit.models.local import LocalModel
+    from slmkit.models.profiling import profile as profiled
+
+    items = suites.load("own/seen", limit=run.scale.n_own, seed=run.seed)
+    requests = [models.Request(item.messages, item.tools) for item in items]
+    tables = []
+    for ref in _models(run):
+        if isinstance(model := models.load(ref), LocalModel):
+            table = profiled(model, requests, max_tokens=64)
+            tables.append(table.reset_index().assign(model=ref, n=len(requests), **table.attrs))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["model", "part", "share"])

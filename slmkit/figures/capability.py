@@ -201,3 +201,26 @@ def agreement(pairs: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     axes.grid(visible=False)
     axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", fontsize=8.5)
     return figure
+
+
+def where_time_goes(profile: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
+    """Shares of the time by part and model, and how near each part comes to its bound (table of `live.profile`)."""
+    parts = profile[profile.part != "total"]
+    shares = parts.pivot_table(index="model", columns="part", values="share", sort=False)
+    bound = parts.dropna(subset="reached")
+    figure, (left, right) = canvas(
+        title, subtitle, 2, width=10.5, height=1.8 + 0.5 * max(len(shares), len(bound) / 2), width_ratios=[1.5, 1]
+    )
+    marks.stacked(left, shares, CYCLE)
+    left.set_xlabel("share of the processor's time")
+    percent(left)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=6, fontsize=8.5, handleheight=1.2)
+    y = marks.rows_axis(right, [f"{row.model} / {row.part}" for row in bound.itertuples()])
+    for at, row in zip(y, bound.itertuples(), strict=True):
+        right.plot([0, row.reached], [at, at], color=ROLES["reference"].colour, lw=1.4, alpha=0.5)
+        right.plot([row.reached], [at], "o", color=INK, ms=6)
+        by = "arithmetic" if row.compute_s > row.bandwidth_s else "bandwidth"
+        right.text(row.reached + 0.03, at, f"{row.reached:.0%} of {by}", va="center", fontsize=8.5)
+    right.set(xlim=(0, 1.25), xticks=[0, 0.5, 1], xlabel="bound over time taken; 100 %: as fast as the machine can")
+    percent(right)
+    return figure
