@@ -207,16 +207,18 @@ def mini_train(
     out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and the model.")] = None,
     start_from: Annotated[Path | None, typer.Option(help="Model folder to train on from.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and corpus.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of minutes.")] = None,
+    recipe: Annotated[list[str] | None, typer.Option("--set", help="NAME=NUMBER of the recipe; repeatable.")] = None,
 ) -> None:
     """Train a mini model from the generated corpus; the same command again resumes.
 
     Example: slmkit mini train mini-2m --minutes 30 --out outputs/mini-2m
     """
     from slmkit import config
-    from slmkit.mini.pretrain import pretrain
+    from slmkit.mini.pretrain import changed_recipe, pretrain
 
-    folder = out or config.outputs() / model
-    typer.echo(pretrain(model, folder, minutes, seed=seed, threads=threads, start_from=start_from))
+    folder, changed = out or config.outputs() / model, changed_recipe(recipe or [])
+    typer.echo(pretrain(model, folder, minutes, steps, seed, threads, changed, start_from))
 
 
 @mini_app.command("card")

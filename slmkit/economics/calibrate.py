@@ -22,7 +22,7 @@ from slmkit.economics.catalogue import devices, find
 from slmkit.economics.constants import fitted
 from slmkit.economics.market import rent
 from slmkit.economics.roofline import predict
-from slmkit.economics.throughput.machine import IDEAL, Machine, measure
+from slmkit.economics.throughput.machine import IDEAL, Clock, Machine, measure
 from slmkit.errors import InputError
 from slmkit.models.reference import parse_reference
 
@@ -48,9 +48,10 @@ def rows(
     """One row a batch size (a server: concurrency): seconds, tokens/s, peak bytes, USD, and the prediction.
 
     Columns: model, params, device, dtype, batch, input_tokens, output_tokens, ttft_s, tpot_s, out_tok_s, peak_bytes,
-    usd_per_mtok_in, usd_per_mtok_out, usd_per_hour, price_source, predicted_ttft_s, predicted_tpot_s,
-    predicted_out_tok_s, error (of tokens/s, predicted over measured minus 1). The faster of `repeats` runs counts: a
-    shared machine only ever adds time. No prediction for a server. Without a price the catalogue's rent of a GPU
+    cpu_share (of the processor, that the run got beside others), usd_per_mtok_in, usd_per_mtok_out, usd_per_hour,
+    price_source, predicted_ttft_s, predicted_tpot_s, predicted_out_tok_s, error (of tokens/s, predicted over measured
+    minus 1). The faster of `repeats` runs counts: a shared machine only ever adds time. The prediction is that of the
+    idle machine divided by `cpu_share`. No prediction for a server. Without a price the catalogue's rent of a GPU
     counts, else `USD_PER_HOUR`. InputError for a reference without speed (`replay:`), a price or size of 0 or less,
     and a batch that fails.
     """
@@ -142,30 +143,33 @@ def _local(
     context = getattr(model.config, "max_position_embeddings", None) or input_tokens + output_tokens
     if input_tokens + output_tokens > context:
         raise InputError(f"{ref}: {input_tokens} + {output_tokens} tokens exceed its context of {context:,}")
-    machine = machine or measure(device, model.dtype)
+    machine = machine or measure(device, model.dtype, width=model.config.hidden_size)
     dice = random.Random(seed)
     for size in batches:
         prompts = [Prompt([dice.randrange(3, model.config.vocab_size) for _ in range(input_tokens)], output_tokens)
                    for _ in range(size)]  # fmt: skip
         generate(model, [replace(prompts[0], limit=2)], ends=frozenset(), pad=0)
         _reset_peak(device)
-        runs = [generate(model, prompts, ends=frozenset(), pad=0) for _ in range(repeats)]
-        out = min(runs, key=lambda run: run[0].latency_s)
-        ttft, last = out[0].ttft_s, out[0].latency_s
+        runs = []
+        for _ in range(repeats):
+            clock = Clock(device)
+            first = generate(model, prompts, ends=frozenset(), pad=0)[0]
+            runs.append((first.latency_s, first.ttft_s, clock.read()[1]))
+        last, ttft, share = min(runs)
         tpot = (last - ttft) / (output_tokens - 1)
         row = {
             "model": ref, "params": model.num_parameters(), "device": machine.name,
             "dtype": str(model.dtype).removeprefix("torch."), "batch": size, "input_tokens": input_tokens,
             "output_tokens": output_tokens, "ttft_s": ttft, "tpot_s": tpot, "out_tok_s": size * output_tokens / last,
-            "peak_bytes": _peak(device),
+            "peak_bytes": _peak(device), "cpu_share": share,
         }  # fmt: skip
         yield row | (_predicted(arch, machine, row) if arch is not None else {})
 
 
 def _predicted(arch: Architecture, machine: Machine, row: dict[str, Any]) -> dict[str, float]:
-    """What the throughput model says of the row, from the machine's rates alone."""
+    """What the throughput model says of the row, from the machine's rates and the share of it that the run got."""
     constants = dict(fitted()) | IDEAL | {
-        "rows_half": machine.rows_half,
+        "rows_half": machine.rows_half(row["batch"]),
         "layer_s": machine.layer_s, "prefill_layer_s": machine.layer_s, "router_s": 0.0, "memory_share": 1.0,
         "step_s_vllm": machine.step_s, "sequence_s_vllm": 0.0, "request_s_vllm": machine.step_s,
     }  # fmt: skip
@@ -174,7 +178,8 @@ def _predicted(arch: Architecture, machine: Machine, row: dict[str, Any]) -> dic
         input_tokens=row["input_tokens"], output_tokens=row["output_tokens"], concurrency=row["batch"],
         constants=constants,
     )  # fmt: skip
-    ttft, tpot = row["batch"] * float(found["prefill_s"]), float(found["decode_step_s"])
+    ttft = row["batch"] * float(found["prefill_s"]) / row["cpu_share"]
+    tpot = float(found["decode_step_s"]) / row["cpu_share"]
     whole = ttft + tpot * (row["output_tokens"] - 1)
     out = row["batch"] * row["output_tokens"] / whole
     return {"predicted_ttft_s": ttft, "predicted_tpot_s": tpot, "predicted_out_tok_s": out,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -124,6 +125,9 @@ def _stage_line(number: int, row: dict[str, Any]) -> str:
         steps += f" of a schedule of {row['of_steps']:,}"
     rates = f"Muon {recipe['muon_lr']:g}, AdamW {recipe['adamw_lr']:g}"
     weights = f"first token {recipe['weights']['first']:g}"
+    weights += f", look-ahead {recipe['ahead']:g}" if recipe.get("ahead") else ""
+    weights += f", core {recipe['core']:.0%}" if recipe.get("core") else ""
+    weights += f"; {row['corpus']}" if "corpus" in row else ""
     amount = f"{row['tokens'] / 1e6:.1f} million tokens, {row['seconds']:,.0f} s on {row['hardware']}"
     return f"* stage {number}: {steps}, {amount}; {rates}; {weights}; easy start {recipe['easy']:.0%}"
 
@@ -136,10 +140,16 @@ def _score_line(name: str, rows: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def write(name: str, runs: Iterable[str | Path], n: int = 1000, hardware: str = HARDWARE) -> Path:
-    """Measure `data/mini/NAME`, trained in `runs`; write its `scores.json` and `README.md`."""
+def write(
+    name: str, runs: Iterable[str | Path], n: int = 1000, hardware: str = HARDWARE, after: Path | None = None
+) -> Path:
+    """Measure `data/mini/NAME`, trained in `runs`; write its `scores.json` and `README.md`.
+
+    `after` is the `scores.json` of the model that the first of the runs started from: its stages come first.
+    """
     folder = resource(f"data/mini/{name}")
-    scores = measure(folder, [stage(run, hardware) for run in runs], n)
+    earlier = json.loads(after.read_text(encoding="utf-8"))["training"] if after else []
+    scores = measure(folder, [*earlier, *(stage(run, hardware) for run in runs)], n)
     write_json(folder / "scores.json", scores)
     write_text(folder / "README.md", text(scores))
     return folder
@@ -149,10 +159,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--run", action="append", required=True, help="a run's --out folder; once for each stage")
+    parser.add_argument("--after", type=Path, help="scores.json of the model that the first run started from")
     parser.add_argument("--hardware", default=HARDWARE)
     parser.add_argument("--n", type=int, default=1000)
     given = parser.parse_args()
-    print(write(given.model, given.run, given.n, given.hardware))
+    print(write(given.model, given.run, given.n, given.hardware, given.after))
 
 
 if __name__ == "__main__":

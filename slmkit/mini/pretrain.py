@@ -1,13 +1,11 @@
 """Pre-training of the mini models from scratch on a processor core: LFM2 blocks, Muon and AdamW.
 
-`python -m slmkit.mini.pretrain --model mini-2m --minutes 30 --threads 1 --out DIR`. A run is fixed by its
-seed and number of steps; `--minutes` only picks that number from the pace of the first steps. A killed run
-resumes from DIR.
+`slmkit mini train` calls it. A run is fixed by its seed and number of steps; minutes only pick that number from the
+pace of the first steps. A killed run resumes from its folder.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,21 +74,6 @@ def _tokenizer(out: Path) -> PreTrainedTokenizerFast:
     return tokenizers.load(out / "tokenizer")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="mini-2m")
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--start-from")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER", help="a field of the recipe")
-    given = vars(parser.parse_args())
-    recipe = changed_recipe(given.pop("set"))
-    print(pretrain(**given, recipe=recipe))
-
-
 def changed_recipe(changes: list[str]) -> Recipe:
     """The recipe with fields, or loss weights, changed by `NAME=NUMBER`; InputError for what is no field or number."""
     own = {field.name: getattr(Recipe(), field.name) for field in fields(Recipe) if field.name != "weights"}
@@ -106,7 +89,3 @@ def changed_recipe(changes: list[str]) -> Recipe:
             raise InputError(f"--set {change}: {text!r} is not a number") from None
     changed = Weights(**{name: values.pop(name, value) for name, value in weights.items()})
     return Recipe(**values, weights=changed)
-
-
-if __name__ == "__main__":
-    main()

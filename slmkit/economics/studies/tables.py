@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,6 @@ from slmkit.economics import calibrate, constants, edge
 from slmkit.economics.architecture import architecture
 from slmkit.economics.compare import Setting, hosted
 from slmkit.economics.studies import activation, operation, prices, published, serving, uses, workloads
-from slmkit.economics.throughput.machine import measure
 from slmkit.errors import InputError
 from slmkit.models.reference import minis
 
@@ -107,12 +106,8 @@ def activations(scale: str, n_resamples: int, seed: int) -> pd.DataFrame:
 def measured_here(scale: str, seed: int) -> pd.DataFrame:
     """Models run on this machine at several batch sizes, beside the prediction from the machine's measured rates."""
     shapes, batches, input_tokens, output_tokens, _ = SIZES[scale]
-    refs: Sequence[str] = [*own_models(), *shapes]
-    parts = []
-    for ref in refs:
-        # Measured anew for each model: on a shared machine the rates move by the minute.
-        machine = measure()
-        parts.append(calibrate.rows(ref, batches, input_tokens, output_tokens, machine=machine, seed=seed))
+    # The machine is measured anew for each model: where others work too, its rates move by the minute.
+    parts = [calibrate.rows(ref, batches, input_tokens, output_tokens, seed=seed) for ref in (*own_models(), *shapes)]
     return pd.concat(parts, ignore_index=True)
 
 
