@@ -19,7 +19,9 @@ SUITES = ("own", "errands", "bfcl", "acebench", "when2call", "api_bank", "nestfu
 
 # What the minis are trained on, as tools: all else is new to them. No tool of a public benchmark is.
 ERRANDS = ("extract", "classify", "fill", "reason")
-IN_SCHEMA = frozenset({("own", "seen"), ("own", "no_tool"), *(("errands", errand) for errand in ERRANDS)})
+IN_SCHEMA = frozenset(
+    {("own", "core_said"), ("own", "seen"), ("own", "no_tool"), *(("errands", errand) for errand in ERRANDS)}
+)
 
 
 def names() -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """Our own conversations, made by the generator that also makes the training data of the minis.
 
-Source: `slmkit.mini.corpus`. Categories, from near to far: tools seen in training with new values (`seen`),
-the same tools under other names (`renamed`), tools made up from random words (`procedural`), tools of seen
-domains that training never shows (`held_out_tools`), domains that it never shows (`held_out_domain`), and
-requests that no tool fits (`no_tool`). Metric: exact match of the calls, in any order, values as JSON (1
-equals 1.0); no call where none fits. The items follow from the category and a fixed seed, so every model gets
-the same ones.
+Source: `slmkit.mini.corpus`. Categories, from near to far: the core tools in wordings of the training set, with new
+values (`core_said`); all tools seen in training, in wordings that training never uses (`seen`); the same tools under
+other names (`renamed`); tools made up from random words (`procedural`); tools of seen domains that training never
+shows (`held_out_tools`); domains that it never shows (`held_out_domain`); and requests that no tool fits (`no_tool`).
+Metric: exact match of the calls, in any order, values as JSON (1 equals 1.0); no call where none fits. The items
+follow from the category and a fixed seed, so every model gets the same ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from slmkit.capability.suites.items import Item
 from slmkit.capability.suites.tools import legal_names
 from slmkit.records import Reply
 
-CATEGORIES = ("seen", "renamed", "procedural", "held_out_tools", "held_out_domain", "no_tool")
+CATEGORIES = ("core_said", "seen", "renamed", "procedural", "held_out_tools", "held_out_domain", "no_tool")
 GENERATED = True  # no data folder needed
 METRIC = "exact_match"
 LICENCE = "Apache-2.0"
