@@ -5,8 +5,9 @@
 PYTHON ?= python3
 # cpu or cuda: which build of torch goes into .venv.
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
-# Size of `make notebooks`, and more words for its command, e.g. ARGS="01 --jobs 2".
+# Size of `make notebooks`, how many run at a time (one thread each), and more words for its command, e.g. ARGS="01".
 SCALE ?= laptop
+JOBS ?= 2
 ARGS ?=
 # Data sets for `make data`, e.g. NAMES="bfcl when2call"; it lists them when empty.
 NAMES ?=
@@ -50,7 +51,7 @@ help: ## this list
 env: $(STAMP) ## make .venv, or bring it up to date
 
 notebooks: env ## run all notebooks at laptop scale and print where their page is (20 minutes)
-	$(BIN)/slmkit run $(ARGS) --scale $(SCALE)
+	$(BIN)/slmkit run $(ARGS) --scale $(SCALE) --jobs $(JOBS)
 
 test: env lint ## every check at reduced size, notebooks at smoke scale (12 minutes)
 	$(BIN)/pytest -m 'not full and not browser and not gpu' --durations 10
