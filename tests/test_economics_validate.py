@@ -252,3 +252,10 @@ def test_more_requests_in_flight_than_were_measured_are_outside():
     assert regime_error("gpt-oss-120b", "H100-SXM", "fp8", most) != OUTSIDE
     assert regime_error("gpt-oss-120b", "H100-SXM", "fp8", 2 * most) == OUTSIDE
     assert regime_error("Llama-3.1-8B", "H100-SXM", "fp8", 10_000) != OUTSIDE, "measured saturated"
+
+
+def test_models_far_from_the_measured_sizes_are_outside():
+    assert regime_error("Llama-3.1-8B", "B200-SXM", "fp8", 64) == OUTSIDE, "only 70 bn was measured there in fp8"
+    assert regime_error("Llama-3.1-70B", "B200-SXM", "fp8", 64) != OUTSIDE
+    assert regime_error("SmolLM2-135M", "H100-SXM", "bf16", 8) == OUTSIDE
+    assert regime_error("Llama-3.1-405B", "H100-SXM", "bf16", 8) == OUTSIDE

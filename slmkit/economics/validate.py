@@ -105,13 +105,27 @@ def regime_errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 @functools.cache
-def reach() -> dict[str, float]:
-    """Most requests in flight of any committed row, by model and by regime; infinite where one ran saturated."""
+def _measured() -> pd.DataFrame:
+    """The committed rows that are predicted, with `name` of the model, `params` and `load` (infinite: saturated)."""
     table = labelled(_asked(read_measured()))
     table = table[table["skip"] == ""]
-    load, model = table["concurrency"].fillna(np.inf), table["arch"].map(lambda arch: arch.name)
-    by_regime = load.groupby([table[key] for key in REGIME]).max()
-    return {**load.groupby(model).max(), **{" ".join(name): most for name, most in by_regime.items()}}
+    names, params = zip(*((arch.name, arch.params) for arch in table["arch"]), strict=True)
+    return table[REGIME].assign(name=names, params=params, load=table["concurrency"].fillna(np.inf))
+
+
+@functools.cache
+def reach() -> dict[str, float]:
+    """Most requests in flight of any committed row, by model and by regime; infinite where one ran saturated."""
+    rows = _measured()
+    by_regime = rows.groupby(REGIME)["load"].max()
+    return {**rows.groupby("name")["load"].max(), **{" ".join(name): most for name, most in by_regime.items()}}
+
+
+@functools.cache
+def sizes() -> dict[str, tuple[float, float]]:
+    """Fewest and most parameters of any committed row by regime."""
+    span = _measured().groupby(REGIME)["params"].agg(["min", "max"])
+    return {" ".join(name): (low, high) for name, low, high in span.itertuples()}
 
 
 def regime_error(
@@ -119,14 +133,16 @@ def regime_error(
 ) -> tuple[str, float, float] | str:
     """(regime, median, 90th percentile) of the held-out error where this falls, or "outside the validated range".
 
-    More requests in flight than were measured are outside too: in any row of the regime, or, since sparse models are
-    less alike than dense ones, in any row of that sparse model.
+    Outside is also what is less than half or more than twice the size of any model measured in the regime, and more
+    requests in flight than were measured: in any row of the regime, or, since sparse models are less alike than dense
+    ones, in any row of that sparse model.
     """
     model, card = architecture(arch), device(gpu)
     name = f"{'moe' if model.moe else 'dense'} {card.name} {number_format(precision)}"
     held_out = record()["regimes"]
+    smallest, largest = sizes().get(name, (0.0, 0.0))
     most = reach().get(model.name if model.moe and model.name in reach() else name, 0)
-    if concurrency is not None and concurrency > most:
+    if not smallest / 2 <= model.params <= 2 * largest or (concurrency is not None and concurrency > most):
         return OUTSIDE
     for key in (f"{name} {band(np.nan if concurrency is None else concurrency)}", name):
         if key in held_out:
