@@ -17,7 +17,7 @@ def executed(tmp_path_factory):
     """One pass over all notebooks; kept where `SLMKIT_TEST_OUTPUTS` says, for CI to publish."""
     folder = os.environ.get("SLMKIT_TEST_OUTPUTS")
     out = tmp_path_factory.mktemp("pass") if folder is None else parameters.config.root() / folder
-    return runner.run(scale="smoke", out=out)
+    return runner.run(scale="smoke", out=out, jobs=2)
 
 
 def test_every_notebook_comes_to_its_verdict(executed):
