@@ -919,3 +919,17 @@ def test_neighbours_are_near_and_always_the_same():
     assert len(shelf.beside(right, "zzz", 5, key="1")) == 6  # nothing near: any others
     assert len(Shelf(right).beside(right, "weather", 5, key="1")) == 1
     assert words("getHTTPStatus_code 42") == ["get", "httpstatus", "code", "42"]
+
+
+def test_an_errand_is_right_as_its_object_alone():
+    for item in suites.load("errands", limit=3):
+        assert item.wants == "json" and item.schema["type"] == "object" and not item.tools
+        assert suites.schema("errands", item.category) == "in"
+        told = json.dumps(item.gold)
+        assert suites.score(item, Reply(content=told)).correct
+        assert suites.score(item, Reply(content=f"Here: {told}")).error == "invalid_syntax"
+        assert suites.score(item, Reply(content="[1]")).error == "invalid_syntax"
+        assert suites.score(item, Reply(error="cut")).error == "invalid_syntax"
+        name = next(iter(item.gold))
+        assert suites.score(item, Reply(content=json.dumps({**item.gold, name: ["?"]}))).error.startswith("wrong")
+        assert suites.score(item, Reply(content=json.dumps({**item.gold, "more": 1}))).error == "extra_argument"

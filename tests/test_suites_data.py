@@ -22,7 +22,7 @@ from slmkit.files import either, read_jsonl
 from slmkit.records import Reply, ToolCall
 
 pytestmark = pytest.mark.data
-SUITES = [suite for suite in suites.names() if suite != "own"]
+SUITES = [suite for suite in suites.names() if not suites.generated(suite)]
 N_SCHEMAS = 150  # of each suite that jsonschema itself checks in the reduced form
 
 
