@@ -128,6 +128,12 @@ def test_predicted_against_measured():
     check(economics_checks.predicted_against_measured(table, *TITLE), "median error", "sparse: n =")
 
 
+def test_latency_against_measured():
+    check(
+        economics_checks.latency_against_measured(published.latencies(), *TITLE), "vllm: n =", "sglang", "first token"
+    )
+
+
 def test_measured_here():
     table = pd.DataFrame({"model": ["a", "a"], "batch": [1, 4], "ttft_s": [0.1, 0.4], "tpot_s": [0.01, 0.02],
                           "predicted_ttft_s": [0.11, 0.42], "predicted_tpot_s": [0.012, 0.018]})  # fmt: skip

@@ -13,7 +13,11 @@ from slmkit.errors import InputError
 
 cost_app = typer.Typer(help="What a token and a solved task cost, with the error of each figure.", no_args_is_help=True)
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
-SHOWN = ("role", "offer", "usd_per_mtok_in", "usd_per_mtok_out", "usd_per_1k_calls", "batch", "tpot_ms", "ttft_ms")
+SHOWN = ("role", "offer", "usd_per_mtok_in", "usd_per_mtok_out", "usd_per_1k_calls", "batch")
+LATENCIES = (
+    "role",
+    *(f"{what}{end}" for what in ("tpot", "ttft") for end in ("_ms", "_ms_low", "_ms_high", "_regime")),
+)
 MEASURED = ("batch", "ttft_s", "tpot_s", "out_tok_s", "peak_bytes", "usd_per_mtok_in", "usd_per_mtok_out",
             "predicted_out_tok_s", "error")  # fmt: skip
 
@@ -65,6 +69,8 @@ def compare(
     for row in found["offers"]:
         if row["rests_on"]:
             typer.echo(f"* {row['rests_on']}; regime: {row['regime']}")
+    typer.echo("\nas a load test would report it, with the 95 % ends of the error:")
+    show([{name: row[name] for name in LATENCIES} for row in found["offers"] if row["tpot_ms"] is not None])
     ratio = found["ratio"]
     typer.echo(
         f"\nlarge over small, self-hosted, a call: {ratio['ratio']:.3g} [{ratio['low']:.3g}, {ratio['high']:.3g}] "
@@ -127,6 +133,10 @@ def fit(
     typer.echo(f"{record['n_rows']} rows, {len(record['constants'])} constants, fitted on {record['fitted_on']}")
     show([{"left out": split, "rows": kind} | found for split, kinds in record["held_out"].items()
           for kind, found in kinds.items()])  # fmt: skip
+    for what in ("ttft", "tpot"):
+        typer.echo(f"\n{what.upper()}:")
+        show([{"left out": split, "rows": kind} | found for split, kinds in record["latency"]["held_out"].items()
+              for kind, found in kinds[what].items()])  # fmt: skip
     save(record, json)
 
 
@@ -135,7 +145,7 @@ def validate(
     measured: Annotated[Path | None, typer.Argument(help="CSV of measured rows; else the committed ones.")] = None,
     json: Json = None,
 ) -> None:
-    """Predicted against measured tokens a second: error overall and by regime, as fractions.
+    """Predicted against measured tokens/s, TTFT and TPOT: error overall and by regime, as fractions.
 
     Example: slmkit cost validate measured.csv --json errors.json
     """
@@ -145,6 +155,11 @@ def validate(
     found = plain(judge(read_measured(measured)))
     whole = {name: found[name] for name in ("n", "median_ape", "p90_ape", "bias")}
     show([{"regime": "all"} | whole, *({"regime": name} | part for name, part in found["regimes"].items())])
+    for what, part in found["latency"].items():
+        if part["n"]:
+            typer.echo(f"\n{what.upper()}:")
+            rows = {"all": {name: part[name] for name in whole}} | part["regimes"]
+            show([{"regime": name} | row for name, row in rows.items()])
     if found["skipped"]:
         typer.echo("\nnot predicted:")
         show([{"reason": reason, "rows": n} for reason, n in found["skipped"].items()])

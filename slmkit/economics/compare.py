@@ -18,12 +18,12 @@ from slmkit.economics.catalogue import devices, gpu
 from slmkit.economics.cost import Tariff
 from slmkit.economics.deployment import Deployment, best
 from slmkit.economics.market import rent, served_by_api
+from slmkit.economics.throughput.regimes import latency_error, regime_error
 from slmkit.economics.uncertainty import Range, monte_carlo, prediction_range
-from slmkit.economics.validate import regime_error
 from slmkit.errors import InputError
 
 # Median and 90th percentile of the error where nothing was measured: an assumption, wider than any regime that was.
-OUTSIDE = (0.40, 1.00)
+OUTSIDE = {"tok_s": (0.40, 1.00), "tpot": (0.40, 1.00), "ttft": (0.60, 2.00)}
 WEIGHTS = ("bf16", "fp8")
 USABLE = 0.9  # share of a card's memory that an engine gives to weights and cache
 
@@ -58,19 +58,30 @@ class Setting:
 
 @dataclass(frozen=True)
 class Hosted:
-    """A deployment with its price, its error factor and its regime ("outside the validated range" if so)."""
+    """A deployment with its price, its error factor and its regime ("outside the validated range" if so).
+
+    `latency` has the error factor of "ttft" and of "tpot", each with its own regime.
+    """
 
     deployment: Deployment
     tariff: Tariff
     error: Range
     regime: str
     joules_per_token: float
+    latency: dict[str, tuple[str, Range]]
 
 
 def error_of(model: str, card: str, precision: str, concurrency: float | None = None) -> tuple[str, float, float]:
     """(regime, median, 90th percentile) of the prediction error as fractions; `OUTSIDE` where nothing was measured."""
     found = regime_error(model, card, precision, concurrency)
-    return (found, *OUTSIDE) if isinstance(found, str) else found
+    return (found, *OUTSIDE["tok_s"]) if isinstance(found, str) else found
+
+
+def latency_of(what: str, found: Deployment) -> tuple[str, Range]:
+    """(regime, error factor) of "ttft" or "tpot" at a deployment; widest where nothing was measured."""
+    error = latency_error(what, found.model, found.gpu, found.precision, found.batch)
+    regime, median, p90 = (error, *OUTSIDE[what]) if isinstance(error, str) else error
+    return regime, prediction_range(median, p90)
 
 
 def deploy(model: str, setting: Setting) -> Deployment:
@@ -104,7 +115,8 @@ def hosted(model: str, setting: Setting) -> Hosted:
         energy.gpu_watts(found.compute_share, found.memory_share, tdp), found.n_gpus, found.out_tok_s_total,
         setting.utilization, tdp,
     )  # fmt: skip
-    return Hosted(found, tariff, prediction_range(median, p90), regime, float(joules))
+    latency = {what: latency_of(what, found) for what in ("ttft", "tpot")}
+    return Hosted(found, tariff, prediction_range(median, p90), regime, float(joules), latency)
 
 
 def _misses(model: str, setting: Setting, why: str) -> str:
@@ -138,6 +150,17 @@ def ratio(slm: Hosted, llm: Hosted, setting: Setting, n: int = 2_000, rng: int =
     return {"ratio": found.estimate, "low": found.low, "high": found.high}
 
 
+def latencies(host: Hosted | None) -> dict[str, float | str | None]:
+    """TPOT and TTFT of an offer in ms, as a load test would report them, with the 95 % ends of their error."""
+    found: dict[str, float | str | None] = {}
+    for what in ("tpot", "ttft"):
+        regime, error = host.latency[what] if host else (None, None)
+        ms = getattr(host.deployment, f"{what}_s") * 1e3 if host else None
+        ends = (ms * error.low, ms * error.high) if host else (None, None)
+        found |= {f"{what}_ms": ms, f"{what}_ms_low": ends[0], f"{what}_ms_high": ends[1], f"{what}_regime": regime}
+    return found
+
+
 def row(tariff: Tariff, setting: Setting, role: str, host: Hosted | None = None) -> dict[str, Any]:
     """One offer as a row of the comparison."""
     deployed = host.deployment if host else None
@@ -149,8 +172,7 @@ def row(tariff: Tariff, setting: Setting, role: str, host: Hosted | None = None)
         "tp": deployed.tp if deployed else None, "pp": deployed.pp if deployed else None,
         "batch": float(deployed.batch) if deployed else None,
         "out_tok_s_per_gpu": float(deployed.out_tok_s_per_gpu) if deployed else None,
-        "tpot_ms": float(deployed.tpot_s * 1e3) if deployed else None,
-        "ttft_ms": float(deployed.ttft_s * 1e3) if deployed else None,
+        **latencies(host),
         "joules_per_token": host.joules_per_token if host else None,
         "utilization": tariff.utilization if host else None, "latency_limit": tariff.latency_limit if host else None,
         "usd_per_gpu_hour": tariff.usd_per_hour / deployed.n_gpus if deployed else None, "price_source": tariff.source,

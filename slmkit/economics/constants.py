@@ -82,13 +82,27 @@ CONSTANTS = {
 }
 
 
+# Of the time to the first token in a load test (`throughput.latency`), fitted after the others: the guesses are a test
+# of ten waves on an engine without losses.
+LATENCY = {
+    f"{name}_{engine}": Constant(guess, low, high, f"{meaning}: {engine}")
+    for engine in ("trtllm", "vllm", "sglang")
+    for name, guess, low, high, meaning in (
+        ("ttft_floor", 1.0, 1.0, 5.0, "time to the first token of a steady load over what the model derives"),
+        ("ttft_burst", 0.1, 0.001, 2.0, "share of requests that wait behind the burst which starts a load test"),
+    )
+}
+
+
 @cache
 def record() -> dict:
-    """The committed record of the fit: `constants`, `fitted_on`, `rows_sha256`, `n_rows`, `held_out`, `regimes`."""
+    """The committed record of the fit: `constants`, `fitted_on`, `rows_sha256`, `n_rows`, `held_out`, `regimes`;
+    `latency` has the errors of TTFT and TPOT.
+    """
     return json.loads(resource(FILE).read_text(encoding="utf-8"))
 
 
 @cache
 def fitted() -> MappingProxyType[str, float]:
     """The fitted constants by name, in the units that `CONSTANTS` states."""
-    return MappingProxyType(record()["constants"])
+    return MappingProxyType(record()["constants"] | record()["latency"]["constants"])

@@ -19,9 +19,11 @@ from scipy.optimize import least_squares
 from slmkit import files
 from slmkit.economics import constants
 from slmkit.economics.constants import CONSTANTS
+from slmkit.economics.throughput import latency
 from slmkit.economics.throughput.points import points
-from slmkit.economics.throughput.rows import questions, read_measured
-from slmkit.economics.validate import compare, regime_errors, summary
+from slmkit.economics.throughput.regimes import LATENCY_REGIME, asked, errors, regime_errors, summary
+from slmkit.economics.throughput.rows import read_measured
+from slmkit.economics.validate import LATENCIES, compare, with_ratios
 
 SPLITS = {"gpu": "GPU type", "shape": "model shape", "source": "data source"}
 RARE = 10  # kinds of fewer rows are left out together
@@ -31,8 +33,7 @@ STEP = 1e-3  # of the numerical derivative, in the natural log
 
 def usable(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows that the model can be asked about, with the questions, and the kinds that `SPLITS` leave out."""
-    asked = questions(rows)
-    table = pd.concat([rows.drop(columns=[name for name in asked if name in rows]), asked], axis=1)
+    table = asked(rows)
     table = table[table["skip"] == ""].reset_index(drop=True)
     shapes = pd.Series([arch.name for arch in table["arch"]], dtype=object)
     for kind, values in zip(SPLITS, (table["gpu"], shapes, table["family"].fillna("not stated")), strict=True):
@@ -70,25 +71,27 @@ def fit(table: pd.DataFrame, max_steps: int = 30, pull: float = PULL) -> dict[st
     return {name: float(f"{value:.4g}") for name, value in zip(names, np.exp(found.x), strict=True)}
 
 
+def fit_latency(table: pd.DataFrame, found: dict[str, float]) -> dict[str, float]:
+    """`found` with the constants of the time to the first token, fitted to the rows of `table` that state one."""
+    at = points(table).at_best(found)
+    return found | latency.fit(pd.concat([table, at[["ttft_floor_s", "burst_s", "queue_s"]]], axis=1))
+
+
+def judged(table: pd.DataFrame, found: dict[str, float]) -> pd.DataFrame:
+    """`table` with `predicted`, `ttft_s`, `tpot_s` by these constants, and the ratios to what was measured."""
+    at = points(table).at_best(found)
+    return with_ratios(table.assign(predicted=at["out_tok_s"], ttft_s=at["ttft_s"], tpot_s=at["tpot_s"]))
+
+
 def held_out(table: pd.DataFrame, by: str, max_steps: int = 20) -> pd.DataFrame:
-    """`table` with `predicted` and `ratio` from constants that were fitted without the row's kind of `by`."""
+    """`table` as `judged` gives it, by constants that were fitted without the row's kind of `by`."""
     parts = []
     for name in sorted(table[f"left_out_{by}"].unique()):
         out = table[f"left_out_{by}"] == name
-        found = fit(table[~out].reset_index(drop=True), max_steps=max_steps)
-        part = table[out].reset_index(drop=True)
-        part["predicted"] = points(part).throughput(found)
-        parts.append(part)
-    whole = pd.concat(parts, ignore_index=True)
-    return whole.assign(ratio=whole["predicted"] / whole["out_tok_s_total"])
-
-
-def errors(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Summaries of all rows, of the dense and of the MoE ones."""
-    moe = np.array([arch.moe for arch in table["arch"]])
-    return {
-        name: summary(table.loc[mask, "ratio"]) for name, mask in (("all", moe | ~moe), ("dense", ~moe), ("moe", moe))
-    }
+        rest = table[~out].reset_index(drop=True)
+        found = fit_latency(rest, fit(rest, max_steps=max_steps))
+        parts.append(judged(table[out].reset_index(drop=True), found))
+    return pd.concat(parts, ignore_index=True)
 
 
 def refit(rows: pd.DataFrame | None = None, path: str | Path | None = None) -> dict:
@@ -99,17 +102,28 @@ def refit(rows: pd.DataFrame | None = None, path: str | Path | None = None) -> d
     rows = read_measured() if rows is None else rows
     table = usable(rows)
     found = fit(table)
+    whole = fit_latency(table, found)
     folds = {name: held_out(table, name) for name in SPLITS}
+    in_sample = compare(rows, whole).query("skip == ''")
+    every = pd.concat(folds.values(), ignore_index=True)
     record = {
         "fitted_on": datetime.date.today().isoformat(),
         "command": "slmkit cost fit",
         "rows_sha256": rows_sha256(rows),
         "n_rows": len(table),
         "constants": found,
-        "in_sample": errors(compare(rows, found).query("skip == ''")),
+        "in_sample": errors(in_sample),
         "held_out": {name: errors(fold) for name, fold in folds.items()},
         "worst_left_out": {name: worst(fold, name) for name, fold in folds.items()},
-        "regimes": regime_errors(pd.concat(folds.values(), ignore_index=True)),
+        "regimes": regime_errors(every),
+        "latency": {
+            "constants": {name: value for name, value in whole.items() if name not in found},
+            "in_sample": {what: errors(in_sample, f"{what}_ratio") for what in LATENCIES},
+            "held_out": {
+                name: {what: errors(fold, f"{what}_ratio") for what in LATENCIES} for name, fold in folds.items()
+            },
+            "regimes": {what: regime_errors(every, f"{what}_ratio", LATENCY_REGIME) for what in LATENCIES},
+        },
     }
     if path is not None:
         files.write_json(path, record)

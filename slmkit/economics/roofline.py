@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from slmkit.economics.constants import fitted
-from slmkit.economics.throughput.shapes import ENGINES, shapes
+from slmkit.economics.throughput.latency import by_engine, reported
+from slmkit.economics.throughput.shapes import shapes
 from slmkit.economics.throughput.steps import step
 from slmkit.errors import InputError
 
@@ -28,13 +29,11 @@ def engine_overheads(s: SimpleNamespace, c: Mapping[str, float], engine: object)
     """Adds what the host costs by engine family, in seconds: a step, a sequence in a step, a new request; and whether
     prompts join decode steps (`fused`) or run in steps of their own. An Arm host is slower by `host_arm`.
     """
-    names = np.asarray(engine)
+    s.engine = np.asarray(engine)
     slow = np.where(s.arm > 0, c["host_arm"], 1.0)
     for field in ("step_s", "sequence_s", "request_s"):
-        default = c[f"{field}_vllm"]
-        choices = [np.full(names.shape, c.get(f"{field}_{name}", default)) for name in ENGINES]
-        setattr(s, field, np.select([names == name for name in ENGINES], choices, default) * slow)
-    s.fused = names != "sglang"
+        setattr(s, field, by_engine(field, s.engine, c) * slow)
+    s.fused = s.engine != "sglang"
     return s
 
 
@@ -77,12 +76,13 @@ def predict(
     `batch` requests: each takes in its prompt and decodes `output_tokens`, at X = batch output / cycle tokens/s.
 
     Returns arrays: `out_tok_s_total`, `out_tok_s_per_gpu`, `in_tok_s_total` (tokens/s); `tpot_s` (a token in steady
-    state, prompts of others included); `ttft_s` (waiting included, with the queue where concurrency exceeds the batch;
-    a lower bound, as published means are two to four times it: they hold the burst that starts a run, and the web
-    server before the engine); `prefill_s` (one prompt alone); `decode_step_s`; `batch` (requests at once); `fits`;
-    `short_bytes` (missing for one request); `compute_share`, `memory_share` (achieved FLOP/s and bytes/s of a GPU over
-    its peak); `input_time_share` (of the cycle, spent on prompts). InputError for unknown names, and for lengths or a
-    concurrency below 1.
+    state, prompts of others included); `ttft_s` (mean, as a load test reports it: `throughput.latency`);
+    `ttft_floor_s` (of a steady load, waiting included, with the queue where concurrency exceeds the batch; a lower
+    bound); `queue_s` (that queue); `burst_s` (mean wait where a whole batch arrives at once); `prefill_s` (one prompt
+    alone);
+    `decode_step_s`; `batch` (requests at once); `fits`; `short_bytes` (missing for one request); `compute_share`,
+    `memory_share` (achieved FLOP/s and bytes/s of a GPU over its peak); `input_time_share` (of the cycle, spent on
+    prompts). InputError for unknown names, and for lengths or a concurrency below 1.
     """
     for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens), ("concurrency", concurrency)):
         values = np.asarray(1 if value is None else value, float)
@@ -119,12 +119,20 @@ def evaluate(s: SimpleNamespace, c: Mapping[str, float], n_in, n_out, concurrenc
     busy = np.clip(1 - n_out * plain.seconds / cycle, 0, 1)
     service = np.where(s.fused, mixed.seconds, apart.seconds) / np.minimum(prompts, 1)
     wait = plain.seconds / 2 + service * busy / (2 * np.maximum(1 - busy, 0.05))
+    floor = np.maximum(service, prefill) + wait
+    # A batch that arrives at once is taken in chunk by chunk, k prompts each or a part of one: half of it waits before.
+    k = c["chunk_tokens"] * s.dp / n_in
+    k = np.minimum(np.where(k < 1, k, np.floor(k)), batch)
+    burst = (batch / 2 + 0.5) * step(s, c, none, context, k, n_in).seconds / k
     found = {
         "out_tok_s_total": batch * n_out / cycle,
         "out_tok_s_per_gpu": batch * n_out / cycle / s.n_gpus,
         "in_tok_s_total": batch * n_in / cycle,
         "tpot_s": cycle / n_out,
-        "ttft_s": np.maximum(service, prefill) + wait + queue,
+        "ttft_s": reported(floor, burst, s.engine, c) + queue,
+        "ttft_floor_s": floor + queue,
+        "burst_s": burst,
+        "queue_s": queue,
         "prefill_s": prefill,
         "decode_step_s": plain.seconds,
         "batch": batch,

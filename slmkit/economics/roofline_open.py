@@ -33,14 +33,14 @@ def predict_open(arch, gpu, *, requests_s, output_tokens, **deployment) -> dict[
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     found = predict(arch, gpu, output_tokens=output_tokens, concurrency=np.exp(high), **deployment)
     stable = load < 1
-    in_flight = np.where(stable, rate * (found["ttft_s"] + n_out * found["tpot_s"]), np.exp(high))
+    in_flight = np.where(stable, rate * (found["ttft_floor_s"] + n_out * found["tpot_s"]), np.exp(high))
     busy = np.minimum(rate * n_out / found["out_tok_s_total"], 1)  # below one request in flight the GPU idles between
     flows = ("out_tok_s_total", "out_tok_s_per_gpu", "in_tok_s_total", "compute_share", "memory_share")
     return (
         found
         | {name: found[name] * busy for name in flows}
         | {
-            "ttft_s": np.where(stable, found["ttft_s"], np.inf),
+            "ttft_s": np.where(stable, found["ttft_floor_s"], np.inf),  # arrivals one by one: no burst starts them
             "concurrency": np.minimum(in_flight, np.exp(high)),
             "load": load,
             "stable": stable,

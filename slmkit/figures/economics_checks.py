@@ -14,6 +14,7 @@ from slmkit.figures import INK, ROLES, canvas, marks
 from slmkit.figures.economics import money
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -71,6 +72,15 @@ def uses(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     return figure
 
 
+def bands(axes: Axes, values: pd.Series) -> None:
+    """The diagonal over the span of `values`, with a factor 1.5 and 2 around it shaded, on log axes."""
+    ends = np.array([values.min(), values.max()])
+    for factor, alpha in ((2.0, 0.06), (1.5, 0.09)):
+        axes.fill_between(ends, ends / factor, ends * factor, color="#000000", alpha=alpha, lw=0)
+    axes.plot(ends, ends, color=INK, lw=1)
+    axes.set(xscale="log", yscale="log")
+
+
 def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     """Predicted against published tokens/s, dense and sparse, bands of a factor 1.5 and 2 (`published.scatter`)."""
     figure, panels = canvas(title, subtitle, 2, width=10.5, height=4.9, sharey=True)
@@ -78,10 +88,7 @@ def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = 
         panels, (("dense", ROLES["llm"].colour), ("moe", ROLES["router"].colour)), strict=True
     ):
         rows = table[table["kind"] == kind]
-        ends = np.array([table["out_tok_s_total"].min(), table["out_tok_s_total"].max()])
-        for factor, alpha in ((2.0, 0.06), (1.5, 0.09)):
-            axes.fill_between(ends, ends / factor, ends * factor, color="#000000", alpha=alpha, lw=0)
-        axes.plot(ends, ends, color=INK, lw=1)
+        bands(axes, table["out_tok_s_total"])
         axes.plot(
             rows["out_tok_s_total"], rows["predicted"], "o", ms=2.2, alpha=0.35, color=colour, mew=0, rasterized=True
         )
@@ -91,10 +98,28 @@ def predicted_against_measured(table: pd.DataFrame, title: str, subtitle: str = 
             f"{off.quantile(0.9):.0%}"
         )
         axes.text(0.03, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
-        for axis in ("x", "y"):
-            axes.set(**{f"{axis}scale": "log"})
         axes.set_xlabel("published tokens/s of all GPUs (log)")
     panels[0].set_ylabel("predicted tokens/s (log)")
+    return figure
+
+
+def latency_against_measured(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
+    """Predicted against published mean TTFT and TPOT in ms, by engine, with bands (`published.latencies`)."""
+    figure, panels = canvas(title, subtitle, 2, width=10.5, height=4.9)
+    looks = marks.looks(sorted(table["engine"].unique()))
+    names = {"ttft": "time to the first token, ms (log)", "tpot": "time a token, ms (log)"}
+    for axes, (what, label) in zip(panels, names.items(), strict=True):
+        part = table[table["what"] == what]
+        bands(axes, part["measured_s"] * 1e3)
+        for at, (engine, rows) in enumerate(part.groupby("engine")):
+            look, off = looks[engine], (rows["ratio"] - 1).abs()
+            axes.plot(
+                rows["measured_s"] * 1e3, rows["predicted_s"] * 1e3, look.marker, ms=2.6, alpha=0.45,
+                color=look.colour, mew=0, rasterized=True,
+            )  # fmt: skip
+            said = f"{engine}: n = {len(rows):,}, median error {off.median():.0%}, p90 {off.quantile(0.9):.0%}"
+            axes.text(0.03, 0.97 - 0.06 * at, said, transform=axes.transAxes, va="top", fontsize=9, color=look.colour)
+        axes.set(xlabel=f"published {label}", ylabel="predicted, ms (log)")
     return figure
 
 

@@ -180,6 +180,16 @@ def by_error(table: pd.DataFrame, held_out: dict) -> str:
     )
 
 
+def by_latency(held_out: dict) -> str:
+    """Held-out medians of TPOT, the worst of what was left out, and of TTFT, a new source apart."""
+    off = {what: {by: kinds[what]["all"]["median_ape"] for by, kinds in held_out.items()} for what in ("ttft", "tpot")}
+    known = max(error for by, error in off["ttft"].items() if by != "source")
+    return (
+        f"A token's time is foretold within {max(off['tpot'].values()):.0%} (held out), the first token's within "
+        f"{known:.0%} for a new GPU or shape, {off['ttft']['source']:.0%} for a new source"
+    )
+
+
 def by_calibration(table: pd.DataFrame) -> str:
     """Error of the prediction on this machine."""
     error = table["error"].dropna().abs()

@@ -8,7 +8,7 @@ import pandas as pd
 from slmkit.economics.architecture import architecture
 from slmkit.economics.catalogue import measured
 from slmkit.economics.tables import read
-from slmkit.economics.validate import compare
+from slmkit.economics.validate import LATENCIES, compare
 from slmkit.errors import InputError
 
 SMALL_BN, LARGE_BN = 10, 30
@@ -94,3 +94,16 @@ def scatter() -> pd.DataFrame:
         "ratio",
     ]
     return table[kept].reset_index(drop=True)
+
+
+def latencies() -> pd.DataFrame:
+    """Mean TTFT and TPOT of every published row that states one, with what is predicted: a row each, seconds."""
+    table = compare(measured())
+    table = table[table["skip"] == ""]
+    kept = ["row_id", "family", "gpu", "model", "kind", "engine", "band"]
+    parts = []
+    for what, (predicted, stated) in LATENCIES.items():
+        rows = table[table[f"{what}_ratio"].notna()]
+        found = {"measured_s": rows[stated] / 1e3, "predicted_s": rows[predicted], "ratio": rows[f"{what}_ratio"]}
+        parts.append(rows[kept].assign(what=what, **found))
+    return pd.concat(parts, ignore_index=True)

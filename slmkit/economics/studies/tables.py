@@ -60,6 +60,11 @@ def held_out() -> dict[str, Any]:
     return constants.record().get("held_out", {})
 
 
+def held_out_latency() -> dict[str, Any]:
+    """The same of the time to the first token and a token."""
+    return constants.record()["latency"]["held_out"]
+
+
 def headline(known: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     """Headline numbers of a run, with units in their names."""
     origin = known["saturated"]
@@ -69,6 +74,8 @@ def headline(known: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     numbers = {f"saturated_cost_ratio_{name}": float(value) for name, value in ratio.items()}
     numbers |= {f"held_out_median_ape_{by}_{kind}": found["median_ape"]
                 for by, kinds in held_out().items() for kind, found in kinds.items()}  # fmt: skip
+    numbers |= {f"held_out_median_ape_{by}_{what}": kinds["all"]["median_ape"]
+                for by, split in held_out_latency().items() for what, kinds in split.items()}  # fmt: skip
     return numbers | {
         "break_even_relative_load": float(known["load"]["estimate"].iloc[0]),
         "ten_adapters_cost_ratio": float(ten["cost_ratio"]),

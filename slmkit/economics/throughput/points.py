@@ -14,6 +14,7 @@ from slmkit.economics.roofline import MAX_BATCH, engine_overheads, evaluate, lay
 from slmkit.economics.throughput.shapes import shapes
 
 SIZES = (1, 2, 4, 8)  # GPUs of a replica
+COLUMNS = ("tpot_s", "ttft_s", "ttft_floor_s", "burst_s", "queue_s")
 GRID = np.round(2 ** np.arange(0, np.log2(MAX_BATCH) + 0.1, 0.5))  # batches tried under a latency limit
 
 
@@ -25,19 +26,29 @@ class Points:
     table: pd.DataFrame
     n_rows: int
 
-    def throughput(self, constants: Mapping[str, float]) -> np.ndarray:
-        """Output tokens/s of each row: that of its best point which fits and holds the limits; NaN when none does."""
+    def at_best(self, constants: Mapping[str, float]) -> pd.DataFrame:
+        """What each row's best point does that fits and holds the limits, NaN where none does: `out_tok_s` of all
+        GPUs, and `COLUMNS` in seconds.
+
+        A benchmark's limit on the first token is for requests that come one by one, so that it holds for the floor.
+        """
         t = self.table
         s = engine_overheads(self.shape, constants, t["engine"].to_numpy())
         found = evaluate(
             s, constants, t["input_tokens"].to_numpy(), t["output_tokens"].to_numpy(), t["offered"].to_numpy()
         )
         rate = np.where(t["decode_only"], found["batch"] / found["decode_step_s"], found["out_tok_s_total"])
-        good = found["fits"]
-        good &= ~(found["tpot_s"] > t["tpot_limit_s"].to_numpy()) & ~(found["ttft_s"] > t["ttft_limit_s"].to_numpy())
-        best = np.full(self.n_rows, -1.0)
-        np.maximum.at(best, t["row"].to_numpy(), np.where(good, rate * t["replicas"].to_numpy(), -1.0))
-        return np.where(best > 0, best, np.nan)
+        good = found["fits"] & ~(found["tpot_s"] > t["tpot_limit_s"].to_numpy())
+        good &= ~(found["ttft_floor_s"] > t["ttft_limit_s"].to_numpy())
+        table = pd.DataFrame(
+            {"row": t["row"], "out_tok_s": rate * t["replicas"]} | {name: found[name] for name in COLUMNS}
+        )
+        table = table[good & (table["out_tok_s"] > 0)].sort_values("out_tok_s", kind="stable")
+        return table.groupby("row").last().reindex(range(self.n_rows))
+
+    def throughput(self, constants: Mapping[str, float]) -> np.ndarray:
+        """Output tokens/s of each row, NaN where no point of it fits and holds the limits."""
+        return self.at_best(constants)["out_tok_s"].to_numpy()
 
 
 def open_layouts(row: dict) -> list[dict[str, float]]:

@@ -15,7 +15,7 @@ from slmkit.errors import InputError
 
 REQUIRED = ("hardware", "n_gpus", "model", "weight_precision", "out_tok_s_total")
 OPTIONAL = ("engine", "kv_precision", "tp", "pp", "dp", "ep", "scenario", "concurrency", "input_len", "output_len")
-OPTIONAL += ("source_url", "family", "row_id")
+OPTIONAL += ("source_url", "family", "row_id", "ttft_ms", "tpot_or_itl_ms")
 DEFAULT_TOKENS = (150.0, 300.0)  # input and output of a chat request, where a row states neither
 # Traffic of MLPerf inference v5.1, where the scenario names one of its data sets.
 MLPERF = {
@@ -67,6 +67,10 @@ def checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     for name in ("hardware", "model", "weight_precision"):
         refuse(table, where, name, table[name].isna(), "must be given")
     for name in ("tp", "pp", "dp", "ep", "concurrency", "input_len", "output_len"):
+        values = pd.to_numeric(table[name], errors="coerce")
+        refuse(table, where, name, (values < 0) | (values.isna() & table[name].notna()), "must be a number or blank")
+        table[name] = values
+    for name in ("ttft_ms", "tpot_or_itl_ms"):
         values = pd.to_numeric(table[name], errors="coerce")
         refuse(table, where, name, (values < 0) | (values.isna() & table[name].notna()), "must be a number or blank")
         table[name] = values
