@@ -230,6 +230,34 @@ def test_a_grown_model_starts_as_the_small_one_and_then_parts_from_it(tok, tmp_p
         grow.widened(narrow, config("mini-odd", tok))
 
 
+@pytest.mark.parametrize("model", ["mini-2m", "mini-8m", "mini-test"])
+def test_a_llama_twin_has_the_same_parameter_count(tok, model):
+    from transformers import AutoModelForCausalLM
+
+    made = [AutoModelForCausalLM.from_config(config(name, tok)) for name in (model, f"{model}-llama")]
+    assert [type(one).__name__ for one in made] == ["Lfm2ForCausalLM", "LlamaForCausalLM"]
+    assert abs(made[1].num_parameters() / made[0].num_parameters() - 1) < 0.03
+
+
+def test_a_llama_twin_trains_on_the_same_stream_and_resumes(tok, tmp_path):
+    settings = {"seed": 3, "recipe": TINY, "tokenizer": tok}
+    whole = weights_of(pretrain.pretrain("mini-test-llama", tmp_path / "whole", steps=4, **settings))
+    pretrain.pretrain("mini-test-llama", tmp_path / "cut", steps=4, **settings, stop_after=3)
+    folder = pretrain.pretrain("mini-test-llama", tmp_path / "cut", steps=4, **settings)
+    cut = weights_of(folder)
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    made = models.load(str(folder))
+    assert made.model.config.model_type == "llama"
+    assert made.chat([{"role": "user", "content": "hi"}], max_tokens=3).error is None
+    pretrain.pretrain("mini-test", tmp_path / "lfm2", steps=4, **settings)
+    tokens = [
+        json.loads((tmp_path / run / "log.jsonl").read_text().splitlines()[-1])["tokens"] for run in ("cut", "lfm2")
+    ]
+    assert tokens[0] == tokens[1]
+    with pytest.raises(InputError, match="is a llama, but mini-test is a lfm2"):
+        pretrain.pretrain("mini-test", tmp_path / "mixed", steps=1, **settings, start_from=folder)
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="mini-2m"):
         pretrain.pretrain("mini-2n", tmp_path, steps=1)

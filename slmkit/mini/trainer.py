@@ -43,6 +43,8 @@ class Trainer:
         made = AutoModelForCausalLM.from_config(wanted := config(model, tokenizer))
         if start_from:
             made = AutoModelForCausalLM.from_pretrained(start_from, dtype=torch.float32)
+            if made.config.model_type != wanted.model_type:
+                raise InputError(f"{start_from}: is a {made.config.model_type}, but {model} is a {wanted.model_type}")
             if made.config.hidden_size != wanted.hidden_size:
                 made = widened(made, wanted, seed)
         self.model: PreTrainedModel = made.to("cuda" if torch.cuda.is_available() else "cpu")
