@@ -25,14 +25,15 @@ class Scale:
     n_own: int  # items a category of our own, whose prompts are short and cost a tenth
     n_bootstrap: int  # resamples of an interval
     n_simulations: int  # repetitions of a simulation or a coverage check
+    max_tokens: int  # of a reply; 256 hold four parallel calls, even where a tokenizer is as fine as that of the minis
     evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
 
 
 SCALES = {
-    "smoke": Scale("smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False),
-    "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
-    "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
-    "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+    "smoke": Scale("smoke", n_items=2, n_own=3, n_bootstrap=200, n_simulations=50, max_tokens=96, evidence=False),
+    "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, max_tokens=256, evidence=True),
+    "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True),
+    "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True),
 }
 
 

@@ -64,6 +64,7 @@ class CallGrammar:
             self.tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocab_size, eos_token=sorted(ends))
         except ValueError as error:
             raise InputError(f"constrained decoding needs a fast tokenizer ({error})") from None
+        self.tokenizer = tokenizer
         self.form = form
         self.vocab_size = vocab_size
         self.texts = [self.tokens.decode_str([token]) for token in range(vocab_size)]

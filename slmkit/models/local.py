@@ -5,6 +5,7 @@ last and first token, so they are what a caller waits at that batch size; for th
 ask with `chat`. `logprob` is the sum over the generated tokens, the end token included (`usage.completion`
 counts the same tokens), of the model's own log-probabilities, before temperature and constraint.
 `usage.cached` counts the tokens of a prompt whose work was stored (see `prefix`).
+Where `call_threshold` is set, or the model folder ships one, it decides between call and no call (see `decision`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from slmkit import allocator
 from slmkit.errors import InputError
-from slmkit.models import hub, loading
+from slmkit.models import decision, hub, loading
 from slmkit.models.base import Model, Request, Sampling
 from slmkit.models.decoding import Generated, Prompt, batches, generate
 from slmkit.models.messages import for_template, variants, with_schema, with_tools
@@ -41,14 +42,20 @@ class LocalModel(Model):
         tokenizer: Any,
         fingerprint: str = "",
         template: dict[str, Any] | None = None,
+        call_threshold: float | None = None,
     ) -> None:
-        """`template` holds further variables of the chat template, such as `{"enable_thinking": False}`."""
+        """`template` holds further variables of the chat template, such as `{"enable_thinking": False}`.
+
+        `call_threshold` is the least log-probability (nats) of a call; None: decoding decides.
+        """
         self.ref = ref
         self.model = model
         self.tokenizer = tokenizer
         self.template = template or {}
+        self.call_threshold = call_threshold
         self.notes = {}
         settings = [str(model.dtype).removeprefix("torch."), *([str(self.template)] if self.template else [])]
+        settings += [f"call_threshold={call_threshold:g}"] if call_threshold is not None else []
         self.fingerprint = " ".join([fingerprint or ref, *settings])
         self.context = loading.context_tokens(model.config, tokenizer)
         self.ends = loading.end_tokens(model, tokenizer)
@@ -67,23 +74,26 @@ class LocalModel(Model):
         dtype: str = "auto",
         load_in_4bit: bool = False,
         template: dict[str, Any] | None = None,
+        call_threshold: float | str | None = decision.SHIPPED,
     ) -> LocalModel:
         """The model that a reference names.
 
+        `call_threshold` is "shipped" (the folder's own, where it has one), "off", or a log-probability (nats).
         Raises InputError, in one line, for what is no model folder, has no tokenizer or chat template, cannot
         be fetched, or asks for a device that is not there.
         """
         allocator.tune()
         loading.check_folder(reference)
+        least = decision.threshold_of(reference, call_threshold)
         device = loading.pick_device(device)
         source = hub.source(reference)
         tokenizer = loading.load_tokenizer(reference, source)
         model = loading.load_weights(reference, source, device, dtype, load_in_4bit)
         fingerprint = loading.fingerprint(reference) + (" 4bit" if load_in_4bit else "")
-        return cls(reference.text, model, tokenizer, fingerprint, template)
+        return cls(reference.text, model, tokenizer, fingerprint, template, least)
 
     def answer(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        if self._bound(sampling):
+        if self._bound(sampling) or self._decides(requests, sampling):
             self._load_grammar(requests, sampling)
         prompts: dict[int, Prompt] = {}
         for index, request in enumerate(requests):
@@ -144,9 +154,7 @@ class LocalModel(Model):
 
         rows = [prompts[index] for index in indices]
         thinking = [self._thinking(row.ids) for row in rows]
-        constraint = None
-        if self._bound(sampling):
-            constraint = self.grammar.constrain([self._offer(requests[index], sampling) for index in indices], thinking)
+        constraint = self._constraint([requests[index] for index in indices], sampling, thinking)
         try:
             outputs = generate(
                 self.model,
@@ -200,6 +208,16 @@ class LocalModel(Model):
 
     def _bound(self, sampling: Sampling) -> bool:
         return sampling.constrained or sampling.tool_choice != "auto"
+
+    def _decides(self, requests: Sequence[Request], sampling: Sampling) -> bool:
+        """Whether a threshold has a say between call and no call."""
+        return self.call_threshold is not None and any(r.tools and r.may_call(sampling) for r in requests)
+
+    def _constraint(self, asked: Sequence[Request], sampling: Sampling, thinking: list[bool]) -> Any:
+        """What binds the rows of a batch: the grammar, the threshold, both, or nothing (None)."""
+        bound, decides = self._bound(sampling), self._decides(asked, sampling)
+        made = self.grammar.constrain([self._offer(r, sampling) for r in asked], thinking) if bound or decides else None
+        return decision.decided(made, asked, sampling, self.call_threshold, bound) if decides else made
 
     def _offer(self, request: Request, sampling: Sampling) -> Any:
         from slmkit.models.grammar import Offer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -83,9 +84,7 @@ def load(spec: str, data: str | Path | None = None, limit: int = 0, seed: int = 
     folder = None if generated(suite) else config.dataset(suite, data)
     sampled: list[Item] = []
     for category in _at_hand(suite, chosen, folder, named="/" in spec):
-        items = list(_items(suite, category, folder))
-        _check(items)
-        sampled += _sample(items, limit, seed)
+        sampled += _sample(_checked(suite, category, folder, _state(folder)), limit, seed)
     return sampled
 
 
@@ -114,6 +113,20 @@ def _at_hand(suite: str, chosen: tuple[str, ...], folder: Path | None, named: bo
         wanted = ", ".join(chosen)
         raise InputError(f"{folder} holds none of {wanted}; get it with `slmkit data pull {suite}`")
     return found
+
+
+def _state(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """What tells that a data folder has changed: name, time and size of its files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
+    return tuple((str(path), (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files)
+
+
+@lru_cache(maxsize=128)
+def _checked(suite: str, category: str, folder: Path | None, state: tuple) -> list[Item]:
+    """All items of a category, kept: a notebook asks for a few of each several times, and reading takes a while."""
+    items = list(_items(suite, category, folder))
+    _check(items)
+    return items
 
 
 def _items(suite: str, category: str, folder: Path | None) -> Iterator[Item]:
