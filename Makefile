@@ -5,7 +5,8 @@
 PYTHON ?= python3
 # cpu or cuda: which build of torch goes into .venv.
 TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
-# Size of `make notebooks`, how many run at a time (one thread each), and more words for its command, e.g. ARGS="01".
+# Size of `make notebooks`, how many run at a time (as of the tests, one thread each), and more words for its command,
+# e.g. ARGS="01".
 SCALE ?= laptop
 JOBS ?= 2
 ARGS ?=
@@ -54,7 +55,7 @@ notebooks: env ## run all notebooks at laptop scale and print where their page i
 	$(BIN)/slmkit run $(ARGS) --scale $(SCALE) --jobs $(JOBS)
 
 test: env lint ## every check at reduced size, notebooks at smoke scale (12 minutes)
-	$(BIN)/pytest -m 'not full and not browser and not gpu' --durations 10
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not full and not browser and not gpu' --durations 10
 
 check: env lint ## every check at full size (60 minutes)
 	$(BIN)/pytest -m '' --durations 25
