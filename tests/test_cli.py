@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from slmkit import cli
 
-COMMANDS = ["run", "sweep", "record", "evaluate", "score bfcl", "data list", "data pull", "mini train", "mini card"]
+COMMANDS = ["run", "sweep", "record", "evaluate", "score bfcl", "data list", "data pull"]
+COMMANDS += ["mini train", "mini threshold", "mini card"]
 
 
 def slmkit(*words: str, **variables: str) -> subprocess.CompletedProcess:

@@ -12,7 +12,7 @@ import torch
 from slmkit import models
 from slmkit.config import resource
 from slmkit.errors import InputError
-from slmkit.mini import card, corpus, exam, grow, muon, pretrain, tokenizer
+from slmkit.mini import card, corpus, exam, grow, muon, pretrain, threshold, tokenizer
 from slmkit.mini.batches import Stream, Weights, answers
 from slmkit.mini.recipe import SIZES, Size, config
 from slmkit.models.base import Request
@@ -202,8 +202,14 @@ def test_minutes_become_steps_and_a_card_is_written_from_the_run(tok, tmp_path):
         "made_a_call": 1.0,
     }
     measured = [{"set": name, "decoding": way, **row} for name in card.WHAT for way in ("free", "constrained")]
-    scores = {"model": "mini-2m", "training": [stage], "scores": measured}
-    text = card.text(scores)
+    decided = threshold.balanced_accuracy(measured)
+    shipped = {"call_logprob": -0.5, "score": threshold.SCORE}
+    shipped["validation"] = {"sets": {"seen": 9}, "seed": 7, "balanced_accuracy": 0.913, "auroc": 0.95}
+    scores = {"model": "mini-2m", "training": [stage], "scores": measured, "call_or_no_call": decided}
+    assert "No threshold is shipped." in card.text({**scores, "call_threshold": None})
+    text = card.text({**scores, "call_threshold": shipped})
+    assert "-0.500 or more. Fitted on 9 of `seen`" in text and "91.3%" in text
+    assert "| `seen` | `no_tool` | decoding | **50.0%**" in text
     assert "# mini-2m" in text and "**50.0%** [20.0%, 80.0%]" in text and "easy start 0%" in text
     assert set(card.WHAT) == set(corpus.evaluation_names())
     with pytest.raises(InputError, match="--out"):

@@ -119,7 +119,7 @@ def babble(
 def assert_valid(text: str, tools: list[dict], minimum: int = 1) -> int:
     """Every call of the text is one of an offered tool with valid arguments; the number of them."""
     schemas = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
-    parsed = parse(text)
+    parsed = parse(text, schemas)
     assert not parsed.malformed, text
     assert len(parsed.tool_calls) >= minimum, text
     for call in parsed.tool_calls:
@@ -288,9 +288,12 @@ def test_format_is_read_from_the_template() -> None:
     shipped = resources.files("trl") / "chat_templates"
     for name, form in [("qwen3", "hermes"), ("llama3_1", "llama"), ("llama3_2", "llama"), ("phi3", "json")]:
         assert call_format((shipped / f"{name}.jinja").read_text("utf-8")) == FORMATS[form], name
-    for name in ("gptoss", "glm4moe", "qwen3_6", "gemma4", "lfm2_v2"):  # arguments that are no JSON, or channels
-        assert call_format((shipped / f"{name}.jinja").read_text("utf-8")) is None, name
-    assert call_format("{{ tools }}<tool_call><function={{ name }}>") is None
+    written = {"gptoss": "gptoss", "glm4moe": "glm", "lfm2_v2": "lfm2", "lfm2_2_5_vl": "lfm2"}
+    written |= dict.fromkeys(("qwen3_5_think", "qwen3_6", "qwen3_8", "nemotron_3_nano"), "qwen_xml")
+    written |= dict.fromkeys(("gemma4", "gemma4_v5", "diffusion_gemma"), "gemma")
+    for name, form in written.items():
+        assert call_format((shipped / f"{name}.jinja").read_text("utf-8")) == FORMATS[form], name
+    assert call_format((shipped / "muse_glimmer.jinja").read_text("utf-8")) is None
 
 
 def test_a_format_that_is_not_known_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from slmkit.cli.cost import cost_app
+from slmkit.cli.mini import mini_app
 from slmkit.console import save, show
 from slmkit.errors import InputError
 
@@ -21,7 +22,6 @@ app = typer.Typer(
 )
 score_app = typer.Typer(help="Score a file of answers.", no_args_is_help=True, rich_markup_mode=None)
 data_app = typer.Typer(help="Real benchmarks and traces, checked by SHA-256.", no_args_is_help=True)
-mini_app = typer.Typer(help="Our own small models: rebuild them, read their card.", no_args_is_help=True)
 app.add_typer(score_app, name="score")
 app.add_typer(data_app, name="data")
 app.add_typer(mini_app, name="mini")
@@ -197,39 +197,6 @@ def data_pull(
 
     for path in downloads.pull(names, into):
         typer.echo(path)
-
-
-@mini_app.command("train")
-def mini_train(
-    model: Annotated[str, typer.Argument(help="A member of the mini family.")] = "mini-2m",
-    minutes: Annotated[float, typer.Option(min=0.05, help="Training time; a run that was stopped goes on.")] = 30.0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and the model.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Model folder to train on from.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and corpus.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of minutes.")] = None,
-    recipe: Annotated[list[str] | None, typer.Option("--set", help="NAME=NUMBER of the recipe; repeatable.")] = None,
-) -> None:
-    """Train a mini model from the generated corpus; the same command again resumes.
-
-    Example: slmkit mini train mini-2m --minutes 30 --out outputs/mini-2m
-    """
-    from slmkit import config
-    from slmkit.mini.pretrain import changed_recipe, pretrain
-
-    folder, changed = out or config.outputs() / model, changed_recipe(recipe or [])
-    typer.echo(pretrain(model, folder, minutes, steps, seed, threads, changed, start_from))
-
-
-@mini_app.command("card")
-def mini_card(model: Annotated[str, typer.Argument(help="mini-1m or mini-2m.")] = "mini-2m") -> None:
-    """Print the model card of a mini model.
-
-    Example: slmkit mini card mini-2m
-    """
-    from slmkit import config
-
-    typer.echo((config.resource(f"data/mini/{model}") / "README.md").read_text(encoding="utf-8"))
 
 
 def main() -> None:

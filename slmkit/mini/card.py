@@ -1,6 +1,7 @@
 """Model cards of the mini models: what they are, how they were made, what they score and where they fail.
 
-`python -m slmkit.mini.card mini-2m --run DIR` writes `data/mini/mini-2m/{scores.json,README.md}`.
+`python -m slmkit.mini.card mini-2m --run DIR` writes `data/mini/mini-2m/{scores.json,README.md}`. For a model whose
+weights are new run `slmkit mini threshold mini-2m` first: the card then tells call / no call by decoding and threshold.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from typing import Any
 from slmkit.config import resource
 from slmkit.errors import InputError
 from slmkit.files import read_jsonl, sha256, write_json, write_text
-from slmkit.mini import catalog, exam
+from slmkit.mini import catalog, exam, threshold
 from slmkit.mini.recipe import SIZES, Recipe
 from slmkit.mini.tokenizer import VOCABULARY
+from slmkit.models.calling.decision import FILE
 
 HARDWARE = "one server processor core without bfloat16 units, float32"
+ARCHITECTURES = {
+    "lfm2": "LFM2 (`Lfm2ForCausalLM`), {} layers, short convolution and full attention in turn",
+    "llama": "Llama (`LlamaForCausalLM`), {} layers",
+}
 WHAT = {
     "seen": "hand-written tools of the training set, new values, wordings kept from training",
     "seen_said": "the same tools by wordings of the training set",
@@ -69,7 +75,15 @@ def stage(run: str | Path, hardware: str = HARDWARE) -> dict[str, Any]:
 
 
 def measure(folder: Path, stages: list[dict[str, Any]], n: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Scores on every evaluation set, free and constrained, and what training took: the form of `scores.json`."""
+    """Scores on every evaluation set, free and constrained, and what training took: the form of `scores.json`.
+
+    Where the folder has a threshold, the sets that tell call from no call are answered with it as well.
+    """
+    scores, shipped = exam.exam(folder, n=n, seed=seed), None
+    if (folder / FILE).is_file():
+        shipped = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        names = sorted({*threshold.PAIRS, *threshold.PAIRS.values()})
+        scores += exam.exam(folder, names, n, seed, ["threshold"])
     return {
         "model": folder.name,
         "weights_sha256": sha256(folder / "model.safetensors"),
@@ -77,7 +91,9 @@ def measure(folder: Path, stages: list[dict[str, Any]], n: int = 1000, seed: int
         "metric": "exact match of name and all arguments",
         "seed": seed,
         "training": stages,
-        "scores": exam.exam(folder, n=n, seed=seed),
+        "call_threshold": shipped,
+        "call_or_no_call": threshold.balanced_accuracy(scores),
+        "scores": scores,
     }
 
 
@@ -91,7 +107,9 @@ def text(scores: dict[str, Any]) -> str:
     pattern = resources.files("slmkit.mini").joinpath("card.md").read_text(encoding="utf-8")
     return pattern.format(
         name=scores["model"],
-        layers=size.layers,
+        architecture=ARCHITECTURES[size.architecture].format(size.layers),
+        call_or_no_call=threshold.table(scores["call_or_no_call"]),
+        threshold=_threshold_text(scores["call_threshold"]),
         hidden=size.hidden,
         heads=size.heads,
         feed_forward=size.feed_forward,
@@ -116,6 +134,20 @@ def text(scores: dict[str, Any]) -> str:
             for name in ("held_out_tools", "held_out_domain", "no_tool")
             for way in ("free", "constrained")
         },
+    )
+
+
+def _threshold_text(shipped: dict[str, Any] | None) -> str:
+    if shipped is None:
+        return "No threshold is shipped."
+    split = shipped["validation"]
+    sets = ", ".join(f"{n:,} of `{name}`" for name, n in split["sets"].items())
+    return (
+        f"Shipped in `{FILE}` and in force unless loaded with `call_threshold='off'`: a call is made where the "
+        f"{shipped['score']} is {shipped['call_logprob']:.3f} or more. Fitted on {sets} with a seed of their own "
+        f"({split['seed']}), none of whose requests is evaluated below (wordings are shared with `seen`, `renamed` and "
+        f"`no_tool`, tools of the held-out sets are not): balanced accuracy {split['balanced_accuracy']:.1%}, "
+        f"AUROC {split['auroc']:.3f} there."
     )
 
 

@@ -57,10 +57,15 @@ def _sorted(made: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(made, key=lambda call: json.dumps(call, sort_keys=True, default=str))
 
 
-def answers(folder: str | Path, items: Sequence[Item], constrained: bool = False) -> list[Reply]:
-    """Greedy replies to the items, in their order."""
+def answers(folder: str | Path, items: Sequence[Item], decoding: str = "free") -> list[Reply]:
+    """Greedy replies to the items, in their order; `decoding` is free, constrained or threshold.
+
+    The last is free but for the shipped threshold, which then decides between call and no call; the others do
+    without it.
+    """
     requests = [Request(item["messages"], item["tools"], item.get("schema")) for item in items]
-    return models.load(str(folder)).chat_many(requests, max_tokens=160, constrained=constrained)
+    model = models.load(str(folder), call_threshold="shipped" if decoding == "threshold" else "off")
+    return model.chat_many(requests, max_tokens=160, constrained=decoding == "constrained")
 
 
 def exam(
@@ -75,7 +80,7 @@ def exam(
     for name in sets or corpus.evaluation_names():
         items = corpus.evaluation_set(name, n, seed)
         for decoding in decodings:
-            replies = answers(folder, items, decoding == "constrained")
+            replies = answers(folder, items, decoding)
             pairs = list(zip(items, replies, strict=True))
             right = sum(correct(*pair) for pair in pairs)
             low, high = wilson(right, n)

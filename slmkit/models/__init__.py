@@ -3,8 +3,8 @@
 `reference` says what a model's name means, `base` what every model can do and be asked for, `messages` how each
 side wants to be told, `parsing` and `syntax` how text becomes tool calls. Behind them stand `local` (transformers
 in process: `decoding` with `cache` and `prefix`, the `grammar` of calls with `callformat`, `jsonschemas` and
-`constraint`, and `profiling`), `endpoint` (any OpenAI-compatible server, with `streaming`) and `replay` (recorded
-calls, and the recording of them).
+`constraint`, a threshold between call and no call in `calling`, and `profiling`), `endpoint` (any OpenAI-compatible
+server, with `streaming`) and `replay` (recorded calls, and the recording of them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""How model families write tool calls, as far as a grammar can follow: a name, and arguments as JSON."""
+"""How model families write tool calls, as far as a grammar can follow: a name, and arguments in some syntax.
+
+gpt-oss names the recipient before the channel, as its template does, or within it, as its weights often do; a call
+that is only mentioned in its analysis channel is bound as well.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ class CallFormat:
 
     `start` is what tells a call from free text; without one, the reply begins with the call. Calls follow each
     other with `between` (None: there is one at most); `opens` stands before the first, `closes` after the last.
-    A `quoted` name is a JSON string. In a `named` format the name comes first and the mark `after_name` says that
-    it was one.
+    A `quoted` name is a JSON string. `arguments` is the syntax they are written in: json, or one of
+    `syntax.spelling`; `or_after_name` may stand in the place of `after_name`. In a `named` format the name comes
+    first and the mark `after_name` says that it was one.
     """
 
     start: str
@@ -23,6 +28,8 @@ class CallFormat:
     opens: str = ""
     closes: str = ""
     quoted: bool = True
+    arguments: str = "json"
+    or_after_name: tuple[str, ...] = ()
 
     @property
     def named(self) -> bool:
@@ -49,6 +56,40 @@ FORMATS = {
         closes="<｜tool▁calls▁end｜>",
         quoted=False,
     ),
+    "lfm2": CallFormat(
+        "<|tool_call_start|>",
+        "",
+        "(",
+        ")",
+        between=", ",
+        opens="[",
+        closes="]<|tool_call_end|>",
+        quoted=False,
+        arguments="python",
+    ),
+    "glm": CallFormat(
+        "<tool_call>", "", "\n", "</tool_call>", between="\n<tool_call>", quoted=False, arguments="pairs"
+    ),
+    "qwen_xml": CallFormat(
+        "<tool_call>",
+        "\n<function=",
+        ">\n",
+        "</function>\n</tool_call>",
+        between="\n<tool_call>",
+        quoted=False,
+        arguments="parameters",
+    ),
+    "gemma": CallFormat(
+        "<|tool_call>", "call:", "{", "}<tool_call|>", between="<|tool_call>", quoted=False, arguments="gemma"
+    ),
+    "gptoss": CallFormat(
+        " to=functions.",
+        "",
+        "<|channel|>commentary json<|message|>",
+        "",
+        quoted=False,
+        or_after_name=("<|channel|>commentary <|constrain|>json<|message|>", " <|constrain|>json<|message|>"),
+    ),
     "llama": CallFormat("", after_name=', "parameters": '),
     "json": CallFormat(""),
 }
@@ -71,6 +112,13 @@ def call_format(template: str) -> CallFormat | None:
         return FORMATS["mistral" if "[ARGS]" in template else "mistral_list"]
     if "<｜tool▁sep｜>" in template and "```json" in template:
         return FORMATS["deepseek"]
-    if "<tool_call>" in template and "<function=" not in template and "<arg_key>" not in template:
-        return FORMATS["hermes"]
+    if "<|tool_call_start|>[" in template:
+        return FORMATS["lfm2"]
+    if "<|tool_call>call:" in template:
+        return FORMATS["gemma"]
+    if "to=functions." in template or ('"functions."' in template and "<|channel|>" in template):
+        return FORMATS["gptoss"]
+    if "<tool_call>" in template:
+        kind = "glm" if "<arg_key>" in template else "qwen_xml" if "<function=" in template else "hermes"
+        return FORMATS[kind]
     return None

@@ -16,9 +16,12 @@ from typing import Any
 import torch
 
 from slmkit.errors import InputError
+from slmkit.models.base import Request, Sampling
 from slmkit.models.callformat import CallFormat
 from slmkit.models.constraint import CallConstraint, Row, first_line
 from slmkit.models.jsonschemas import ANY_OBJECT, attempts, parameters
+from slmkit.models.syntax.gemma import GemmaSpeller
+from slmkit.models.syntax.spelling import Speller
 
 KEPT = 64  # compiled grammars; one weighs some 100 kB
 
@@ -35,6 +38,11 @@ class Offer:
     choice: str = "auto"
     schema: dict | None = None
     enforced: bool = True
+
+    @classmethod
+    def of(cls, request: Request, sampling: Sampling) -> Offer:
+        """What a request and its sampling ask for."""
+        return cls(request.tools, sampling.tool_choice, request.schema, sampling.constrained)
 
     @property
     def calls(self) -> list[dict]:
@@ -128,13 +136,16 @@ class CallGrammar:
             rules.append("call: " + " | ".join(f"tool_{place}" for place in range(len(offer.calls))))
         for place, tool in enumerate(offer.calls if form else []):
             function = tool.get("function", tool)
-            schema, note = self._schema(parameters(function))
+            written, note = self._arguments(parameters(function), f"arguments_{place}")
             notes += [f"{function['name']}: {note}"] if note else []
             name = json.dumps(function["name"], ensure_ascii=False) if form.quoted else function["name"]
-            head = self._text(form.before_name + name + form.after_name)
+            ends = " | ".join(self._text(text) for text in (form.after_name, *form.or_after_name))
+            head = f"{self._text(form.before_name + name)} ({ends})"
+            if not form.or_after_name:
+                head = self._text(form.before_name + name + form.after_name)
             # Each schema is a root of its own, so that its `#/$defs/...` references hold.
             rules.append(f"tool_{place}: {head} arguments_{place} {self._text(form.after)}")
-            rules.append(f"arguments_{place}: %json {schema}")
+            rules += written
         if offer.whole and offer.schema is not None and offer.choice != "required":
             schema, note = self._schema(offer.schema)
             notes += [f"answer: {note}"] if note else []
@@ -142,15 +153,24 @@ class CallGrammar:
             rules.append(f"answer: %json {schema}")
         return "\n".join(["start: " + " | ".join(starts), *rules]), "; ".join(notes)
 
-    def _schema(self, schema: dict) -> tuple[str, str]:
-        """The schema as llguidance takes them, and what it made us leave out."""
+    def _arguments(self, schema: dict, rule: str) -> tuple[list[str], str]:
+        """Rules of a tool's arguments in the syntax of the format, the first named `rule`, and what is left out."""
+        if self.form.arguments == "json":  # type: ignore[union-attr]
+            text, note = self._schema(schema)
+            return [f"{rule}: %json {text}"], note
+        kind = GemmaSpeller if self.form.arguments == "gemma" else Speller  # type: ignore[union-attr]
+        speller = kind(self.form.arguments, rule, self._text, self._schema)  # type: ignore[union-attr]
+        return speller.arguments(schema), speller.note
+
+    def _schema(self, schema: dict, value: bool = False) -> tuple[str, str]:
+        """The schema, of an object or any `value`, as llguidance takes it, and what it made us leave out."""
         from llguidance import LLMatcher
 
-        key = json.dumps(schema, sort_keys=True)
+        key = json.dumps([schema, value], sort_keys=True)
         if key in self._schemas:
             return self._schemas[key]
         reason = ""
-        for attempt in attempts(schema):
+        for attempt in attempts(schema, value):
             text = json.dumps(attempt)
             refused, messages = LLMatcher.validate_grammar_with_warnings(f"start: %json {text}", self.tokens)
             if not refused:

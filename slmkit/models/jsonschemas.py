@@ -22,10 +22,11 @@ def parameters(function: dict) -> dict:
     return {**schema, "properties": {}, "additionalProperties": False}
 
 
-def attempts(schema: dict) -> list[dict]:
-    """Schemas to try in turn with llguidance: all of it, what it knows of it, any object."""
-    strict = {"type": "object", **closed(schema)}
-    return [{"x-guidance": SPACING, **strict}, {"x-guidance": {**SPACING, "lenient": True}, **strict}, ANY_OBJECT]
+def attempts(schema: dict, value: bool = False) -> list[dict]:
+    """Schemas to try in turn with llguidance: all of it, what it knows of it, any object (any `value`)."""
+    strict = closed(schema) if value else {"type": "object", **closed(schema)}
+    lenient = {"x-guidance": {**SPACING, "lenient": True}, **strict}
+    return [{"x-guidance": SPACING, **strict}, lenient, {"x-guidance": SPACING} if value else ANY_OBJECT]
 
 
 def closed(schema: Any, part: bool = False) -> Any:

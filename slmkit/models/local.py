@@ -15,8 +15,9 @@ from typing import Any
 
 from slmkit import allocator
 from slmkit.errors import InputError
-from slmkit.models import decision, hub, loading
+from slmkit.models import hub, loading
 from slmkit.models.base import Model, Request, Sampling
+from slmkit.models.calling import decision
 from slmkit.models.decoding import Generated, Prompt, batches, generate
 from slmkit.models.messages import for_template, variants, with_schema, with_tools
 from slmkit.models.parsing import parse
@@ -154,7 +155,10 @@ class LocalModel(Model):
 
         rows = [prompts[index] for index in indices]
         thinking = [self._thinking(row.ids) for row in rows]
-        constraint = self._constraint([requests[index] for index in indices], sampling, thinking)
+        asked = [requests[index] for index in indices]
+        bound = self._bound(sampling)
+        least = self.call_threshold if self._decides(asked, sampling) else None
+        constraint = decision.constrain(self.grammar, asked, sampling, thinking, bound, least)
         try:
             outputs = generate(
                 self.model,
@@ -212,17 +216,6 @@ class LocalModel(Model):
     def _decides(self, requests: Sequence[Request], sampling: Sampling) -> bool:
         """Whether a threshold has a say between call and no call."""
         return self.call_threshold is not None and any(r.tools and r.may_call(sampling) for r in requests)
-
-    def _constraint(self, asked: Sequence[Request], sampling: Sampling, thinking: list[bool]) -> Any:
-        """What binds the rows of a batch: the grammar, the threshold, both, or nothing (None)."""
-        bound, decides = self._bound(sampling), self._decides(asked, sampling)
-        made = self.grammar.constrain([self._offer(r, sampling) for r in asked], thinking) if bound or decides else None
-        return decision.decided(made, asked, sampling, self.call_threshold, bound) if decides else made
-
-    def _offer(self, request: Request, sampling: Sampling) -> Any:
-        from slmkit.models.grammar import Offer
-
-        return Offer(request.tools, sampling.tool_choice, request.schema, sampling.constrained)
 
     def _load_grammar(self, requests: Sequence[Request], sampling: Sampling) -> None:
         """Build the maker of constraints at first use; InputError where calls have no known form."""

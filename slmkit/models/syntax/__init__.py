@@ -1,1 +1,2 @@
-"""The text of a call, read in each syntax that models write: `literal` is JSON and Python, `tagged` the rest."""
+"""The text of a call in each syntax that models write: `literal` reads JSON and Python, `tagged` the rest; `spelling`
+is the grammar of arguments that are no JSON."""

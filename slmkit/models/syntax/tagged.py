@@ -95,11 +95,11 @@ def _tagged(name: str, pairs: list[re.Match[str]], schemas: Schemas) -> ToolCall
     arguments = {}
     for pair in pairs:
         key = pair["key"].strip(' "\n')
-        arguments[key] = _untagged(pair["value"], known.get(key))
+        arguments[key] = untagged(pair["value"], known.get(key))
     return ToolCall(name=_named(name), arguments=json.dumps(arguments, ensure_ascii=False))
 
 
-def _untagged(text: str, schema: Any) -> Any:
+def untagged(text: str, schema: Any) -> Any:
     """The value that was written as text: a string where the schema says so, else what it reads as."""
     text = text.removeprefix("\n").removesuffix("\n")
     kind = schema.get("type") if isinstance(schema, dict) else None
