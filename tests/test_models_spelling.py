@@ -9,10 +9,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from folders import write_tokenizer
+from folders import write_model, write_tokenizer
 from test_models_grammar import SHORT, babble, constrain, grammar_for, opening, tool
 from test_models_templates import NULL_CONTENT, ONE_CALL, TEMPLATES, TOOLS, WEATHER, turn, written
 
+from slmkit import models
+from slmkit.models import Request
 from slmkit.models.callformat import FORMATS, call_format
 from slmkit.models.grammar import CallGrammar, Offer
 from slmkit.models.parsing import parse
@@ -43,7 +45,7 @@ def object_(properties: dict, required: list[str] | None = None, **more: Any) ->
     return {"type": "object", "properties": properties, "required": names, **more}
 
 
-@pytest.mark.parametrize("name", sorted(n for n, text in TEMPLATES.items() if call_format(text) is not None))
+@pytest.mark.parametrize("name", sorted(n for n, text in TEMPLATES.items() if "tools" in text and call_format(text)))
 def test_what_a_template_writes_is_what_the_grammar_takes(tmp_path: Path, name: str) -> None:
     form = call_format(TEMPLATES[name])
     grammar = grammar_for(write_tokenizer(tmp_path), form)
@@ -99,6 +101,28 @@ def test_every_spelt_call_is_valid(tokenizer: Any, form: str, count: int) -> Non
             jsonschema.validate(call.parsed(), schemas[call.name])
             made += text is not None
     assert made > count and sum(text is not None for text in texts) > 0.6 * count
+
+
+@pytest.mark.parametrize("name", ["lfm2_v2", "glm4moe", "qwen3_5_nothink", "gemma4_v5", "gptoss"])
+@pytest.mark.parametrize("count", [12, pytest.param(400, marks=pytest.mark.full)])
+def test_calls_of_a_random_model_are_valid(tmp_path: Path, name: str, count: int) -> None:
+    model = models.load(str(write_model(tmp_path, template=TEMPLATES[name], context=4_096)), device="cpu")
+    requests = [
+        Request([{"role": "user", "content": f"hour {row}"}], [OFFERED[row % len(OFFERED)], OFFERED[-1]])
+        for row in range(count)
+    ]
+    how = {"tool_choice": "required", "temperature": 3.0, "max_tokens": 1_000}
+    replies = model.chat_many(requests, constrained=True, **how)
+    assert model.notes == {} and not any(reply.error for reply in replies)
+    ended = [(asked, reply) for asked, reply in zip(requests, replies, strict=True) if reply.finish_reason != "length"]
+    assert len(ended) >= 0.5 * count  # marks take dozens of tokens here
+    for asked, reply in ended:
+        assert reply.tool_calls and not reply.malformed and reply.finish_reason == "tool_calls"
+        for call in reply.tool_calls:
+            jsonschema.validate(call.parsed(), asked.schemas()[call.name])
+    assert any(len(reply.tool_calls) > 1 for _, reply in ended) == (call_format(TEMPLATES[name]).between is not None)
+    free = model.chat_many(requests, temperature=1.5, max_tokens=20)
+    assert not any(reply.tool_calls for reply in free)
 
 
 @pytest.mark.parametrize("form", SPELT)

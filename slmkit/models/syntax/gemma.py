@@ -29,15 +29,7 @@ class GemmaSpeller(Speller):
         if kind == "object" and "properties" in schema:
             return self._named(f'"{{" {self._members(schema)} "}}"')
         if kind == "array":
-            self._report(schema, ARRAY)
-            items = schema.get("items", {})
-            item = self._named(self._value(items if isinstance(items, dict) else {}))
-            least, most = schema.get("minItems", 0), schema.get("maxItems")
-            if most == 0:
-                return '"[" "]"'
-            again = f'("," {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
-            some = f"{item} {again}"
-            return self._named(f'"[" {some if least else f"({some})?"} "]"')
+            return self._list(schema, ",")
         others = schema.get("anyOf") or schema.get("oneOf")
         if isinstance(kind, list):
             others = [{**schema, "type": one} for one in kind]

@@ -150,8 +150,22 @@ class Speller:
         kind = schema.get("type")
         if kind in ("boolean", "null"):
             return self._either(['"True"', '"False"'] if kind == "boolean" else ['"None"'])
-        quotable = kind == "string" and not {"pattern", "format"} & set(schema)
-        return self._python_string(schema) if quotable else self._as_json(schema)
+        items = schema.get("items")
+        if kind == "array" and isinstance(items, dict) and _quotable(items) and not set(schema) - ARRAY - PLAIN:
+            return f"({self._list(schema, ', ')} | {self._as_json(schema)})"  # the template has written both
+        return self._python_string(schema) if _quotable(schema) else self._as_json(schema)
+
+    def _list(self, schema: dict, comma: str) -> str:
+        """An array in the syntax itself."""
+        self._report(schema, ARRAY)
+        items = schema.get("items", {})
+        item = self._named(self._value(items if isinstance(items, dict) else {}))
+        least, most = schema.get("minItems", 0), schema.get("maxItems")
+        if most == 0:
+            return '"[" "]"'
+        again = f'("{comma}" {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
+        some = f"{item} {again}"
+        return self._named(f'"[" {some if least else f"({some})?"} "]"')
 
     def _resolved(self, schema: dict) -> dict:
         """The schema that a chain of local references leads to; itself, noted, where there is none."""
@@ -203,6 +217,11 @@ class Speller:
 
     def _report(self, schema: dict, known: set[str]) -> None:
         self._left_out += [f"{key} not enforced" for key in schema if key not in known | PLAIN]
+
+
+def _quotable(schema: dict) -> bool:
+    """Whether it is a string that a Python literal can be bound to."""
+    return schema.get("type") == "string" and not {"pattern", "format"} & set(schema)
 
 
 def _escaped(text: str) -> str:
