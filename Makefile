@@ -58,7 +58,7 @@ test: env lint ## every check at reduced size, notebooks at smoke scale (12 minu
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not full and not browser and not gpu' --durations 10
 
 check: env lint ## every check at full size (60 minutes)
-	$(BIN)/pytest -m '' --durations 25
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m '' --durations 25
 
 lab: env ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
