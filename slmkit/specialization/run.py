@@ -4,160 +4,117 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slmkit import allocator, files, provenance
 from slmkit.errors import InputError
-from slmkit.models import hub, loading, parse_reference
+from slmkit.models import hub, loading
+from slmkit.models.reference import Reference
 from slmkit.specialization import card as cards
-from slmkit.specialization import data, memory, peft_config
-from slmkit.specialization.data import Row
-from slmkit.specialization.finetune import Tuned
+from slmkit.specialization import checkpoints, data, memory, peft_config
+from slmkit.specialization.data import Encoded, Row
 from slmkit.specialization.settings import Settings
 
 
-def run(
-    base_ref: str,
+@dataclass
+class Job:
+    """A run's model and rows in memory."""
+
+    reference: Reference
+    settings: Settings
+    model: Any
+    tokenizer: Any
+    rows: list[Encoded]
+    general: list[Encoded]
+    validation: tuple[Sequence[Row], Sequence[Encoded]]
+    order: list[int] | None  # rows from easy to hard, for a curriculum
+
+    @property
+    def pad(self) -> int:
+        """The token that fills rows up; it is masked."""
+        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+
+
+def prepare(
+    reference: Reference,
     rows: Sequence[Row],
-    validation_rows: Sequence[Row],
+    general: Sequence[Row],
+    validation: Sequence[Row],
     settings: Settings,
-    out: Path,
-    general_rows: Sequence[Row] | None,
     device: str,
-    tracker: Any,
-) -> Tuned:
-    """See `finetune.finetune`."""
-    began = time.perf_counter()
+) -> Job:
+    """Load the base and encode the rows; InputError as `finetune` says."""
     allocator.tune()
-    reference = parse_reference(base_ref)
-    if reference.kind != "local" or reference.adapter:
-        raise InputError(f"{base_ref}: only a model in process can be trained; name a mini, a hub id or a folder")
-    loading.check_folder(reference)
-    validation_rows = list(validation_rows)[: settings.validation_items]
-    general = list(general_rows or ())
-    if settings.general_share and not general:
-        general = list(data.general_rows(max(64, len(rows)), settings.seed))
-    identity = {
-        "base": base_ref,
+    source, device = hub.source(reference), loading.pick_device(device)
+    tokenizer = loading.load_tokenizer(reference, source)
+    named = {"training rows": rows, "general rows": general, "validation rows": validation}
+    encoded = [data.encode(tokenizer, some, settings.longest, name) for name, some in named.items()]
+    dtype = "float32" if settings.method == "full" else "auto"
+    model = loading.load_weights(reference, source, device, dtype, settings.load_in_4bit)
+    order = None
+    if settings.order == "curriculum":
+        tools = [len(row.get("tools") or ()) for row in rows]
+        order = sorted(range(len(rows)), key=lambda index: data.difficulty(encoded[0][index], tools[index]))
+    return Job(reference, settings, model, tokenizer, *encoded[:2], (validation, encoded[2]), order)
+
+
+def identity(
+    reference: Reference, rows: Sequence[Row], general: Sequence[Row], validation: Sequence[Row], settings: Settings
+) -> dict[str, Any]:
+    """What decides a run's outcome; two runs alike in it give the same adapter."""
+    return {
+        "base": reference.text,
         "base_fingerprint": loading.fingerprint(reference),
         "data_hash": cards.rows_hash(rows),
-        "validation_hash": cards.rows_hash(validation_rows),
+        "validation_hash": cards.rows_hash(validation),
         "general_hash": cards.rows_hash(general),
         "settings": json.loads(json.dumps(settings.record())),
     }
-    if finished := _finished(out, identity):
-        return finished
-    source, device = hub.source(reference), loading.pick_device(device)
-    tokenizer = loading.load_tokenizer(reference, source)
-    encoded, old, validation = (
-        data.encode(tokenizer, some, settings.longest, name)
-        for some, name in ((rows, "training rows"), (general, "general rows"), (validation_rows, "validation rows"))
-    )
-    dtype = "float32" if settings.method == "full" else "auto"
-    model = loading.load_weights(reference, source, device, dtype, settings.load_in_4bit)
-    config = peft_config.lora(model, settings) if settings.method == "lora" else None
 
+
+def train(job: Job, out: Path, tracker: Any) -> tuple[Any, str, dict[str, float]]:
+    """The trainer after its run, with the best weights; why it ended early, if so; reward and loss of the base."""
     from slmkit.specialization import training
 
-    memory.reset_peak(device)
-    steps = settings.n_steps(len(rows))
-    order = sorted(range(len(rows)), key=lambda i: data.difficulty(encoded[i], len(rows[i].get("tools") or ())))
-    batches = data.plan(
-        [len(row.ids) for row in encoded],
-        settings.batch_size,
-        steps,
-        settings.seed,
-        [len(row.ids) for row in old],
-        settings.general_share,
-        order if settings.order == "curriculum" else None,
-    )
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    before = training.measure(model, (validation_rows, validation), tokenizer, pad, base_ref)
-    trainer = training.make_trainer(
-        model,
-        tokenizer,
-        [*encoded, *old],
-        batches,
-        (validation_rows, validation),
-        settings,
-        training.arguments(settings, len(rows), model, out / "checkpoints"),
-        config,
-        base_ref,
-    )
+    settings, n_rows = job.settings, len(job.rows)
+    config = training.arguments(settings, n_rows, job.model, out / "checkpoints")
+    steps = settings.n_steps(n_rows)
+    lengths, general = ([len(row.ids) for row in rows] for rows in (job.rows, job.general))
+    batches = data.plan(lengths, settings.batch_size, steps, settings.seed, general, settings.general_share, job.order)
+    before = training.measure(job.model, job.validation, job.tokenizer, job.pad, job.reference.text)
+    lora = peft_config.lora(job.model, settings) if settings.method == "lora" else None
+    trainer = training.make_trainer(job, batches, config, lora, tracker)
+    with config.main_process_first():
+        resumed = checkpoints.last_whole(out / "checkpoints")
     stopped = ""
-    trainer.train()
-    best = next(
-        row
-        for row in trainer.state.log_history
-        if row["step"] == trainer.state.best_global_step and "eval_choice" in row
-    )
-    log = _log(trainer.state.log_history)
-    adapter = out / "adapter"
-    shutil.rmtree(part := out / ".adapter.part", ignore_errors=True)
-    trainer.model.save_pretrained(part)
-    made = {
-        **identity,
-        "rows": [cards.row_id(row) for row in rows],
-        "validation_rows": [cards.row_id(row) for row in validation_rows],
-        "n_rows": len(rows),
-        "n_validation": len(validation_rows),
-        "steps": trainer.state.global_step,
-        "before": before,
-        "best": {"step": best["step"], "reward": best["eval_reward"], "loss": best["eval_loss"]},
-        "seconds": round(time.perf_counter() - began, 2),
-        "training_seconds": round(trainer.trained_s, 2),
-        "tokens": trainer.trained_tokens,
-        "tokens_per_s": round(trainer.trained_tokens / trainer.trained_s, 1),
-        "peak_memory_bytes": memory.peak_bytes(device),
-        "trainable_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        "size_bytes": cards.size_bytes(part),
-        "weights_hash": cards.weights_hash(part),
-        "hardware": provenance.hardware() if hasattr(provenance, "hardware") else device,
-        "stopped": stopped,
-    }
-    cards.write(part, made)
-    files.write_csv(part / "log.csv", log)
-    shutil.rmtree(adapter, ignore_errors=True)
-    part.rename(adapter)
-    return _tuned(adapter, made, log)
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        if trainer.state.global_step < steps:
+            stopped = f"step {trainer.state.global_step}: no better reward in {settings.patience} evaluations"
+    except training.Divergence:
+        stopped = f"step {trainer.state.global_step + 1}: the loss is not a number; lower learning_rate"
+        if not trainer.state.best_model_checkpoint:
+            raise InputError(f"{stopped} (it is {settings.learning_rate}); no checkpoint was reached") from None
+        trainer._load_best_model()
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+            raise
+        size = f"batches of {settings.batch_size} rows of up to {max(lengths):,} tokens"
+        further = "" if settings.gradient_checkpointing else ", or set gradient_checkpointing=True"
+        raise InputError(f"out of memory with {size}; lower batch_size{further}") from None
+    return trainer, stopped, before
 
 
-def _tuned(adapter: Path, made: dict[str, Any], log: Any) -> Tuned:
-    return Tuned(
-        base=made["base"],
-        adapter=adapter,
-        log=log,
-        seconds=made["seconds"],
-        tokens_per_s=made["tokens_per_s"],
-        peak_memory_bytes=made["peak_memory_bytes"],
-        card=made,
-        stopped=made["stopped"],
-    )
-
-
-def _finished(out: Path, identity: dict[str, Any]) -> Tuned | None:
-    """The run that `out` holds when it is this one and came to its end; InputError when it is another."""
-    import pandas as pd
-
-    adapter = out / "adapter"
-    if not (adapter / "card.json").is_file():
-        return None
-    made = cards.read(adapter)
-    if any(made.get(name) != value for name, value in identity.items()):
-        raise InputError(f"{out}: holds the run of another base, data or settings; choose another folder or remove it")
-    return _tuned(adapter, made, pd.read_csv(adapter / "log.csv"))
-
-
-def _log(history: list[dict[str, Any]]) -> Any:
-    """The trainer's log, a row a step."""
+def log_table(history: list[dict[str, Any]]) -> Any:
+    """The trainer's log as a table, a row a step."""
     import pandas as pd
 
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
-        row = rows.setdefault(entry["step"], {"step": entry["step"], "reward": None, "validation_loss": None})
+        row = rows.setdefault(entry["step"], {"step": entry["step"]})
         if "loss" in entry:
             row |= {"loss": entry["loss"], "learning_rate": entry["learning_rate"]}
             row |= {"tokens": entry["trained_tokens"], "seconds": round(entry["trained_s"], 3)}
@@ -165,3 +122,47 @@ def _log(history: list[dict[str, Any]]) -> Any:
             row |= {"reward": entry["eval_reward"], "validation_loss": entry["eval_loss"]}
     columns = ["step", "loss", "learning_rate", "tokens", "seconds", "reward", "validation_loss"]
     return pd.DataFrame(list(rows.values()), columns=columns)
+
+
+def facts(job: Job, trainer: Any, stopped: str, before: dict[str, float], seconds: float) -> dict[str, Any]:
+    """What the card says about the course of a run."""
+    state = trainer.state
+    best = next(row for row in state.log_history if row["step"] == state.best_global_step and "eval_choice" in row)
+    return {
+        "steps": state.global_step,
+        "before": {name: before[name] for name in ("reward", "loss")},
+        "best": {"step": best["step"], "reward": best["eval_reward"], "loss": best["eval_loss"]},
+        "seconds": round(seconds, 2),
+        "training_seconds": round(trainer.trained_s, 2),
+        "tokens": trainer.trained_tokens,
+        "tokens_per_s": round(trainer.trained_tokens / max(trainer.trained_s, 1e-9), 1),
+        "peak_memory_bytes": memory.peak_bytes(job.model.device.type),
+        "trainable_parameters": sum(part.numel() for part in trainer.model.parameters() if part.requires_grad),
+        "hardware": provenance.hardware(),
+        "stopped": stopped,
+    }
+
+
+def write(job: Job, trainer: Any, out: Path, made: dict[str, Any]) -> None:
+    """The folder `out/adapter` in one step: weights, log, and the card with size and hash of the weights."""
+    shutil.rmtree(part := out / ".adapter.part", ignore_errors=True)
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(part)
+    path = part / "adapter_config.json"
+    if path.is_file():  # the base by its reference, not by where it lies on this machine
+        files.write_json(path, {**json.loads(path.read_text("utf-8")), "base_model_name_or_path": made["base"]})
+    else:
+        job.tokenizer.save_pretrained(part)
+    made = {**made, "size_bytes": cards.size_bytes(part), "weights_hash": cards.weights_hash(part)}
+    files.write_csv(part / "log.csv", log_table(trainer.state.log_history))
+    cards.write(part, made)
+    part.rename(out / "adapter")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+
+
+def track(tracker: Any, adapter: Path) -> None:
+    """Scores and the adapter, as the W&B run's final state."""
+    made = cards.read(adapter)
+    kept = ("steps", "seconds", "tokens_per_s", "peak_memory_bytes", "size_bytes", "data_hash", "base")
+    best = {f"best_{name}": value for name, value in made["best"].items()}
+    tracker.summary({f"finetune/{name}": value for name, value in ({name: made[name] for name in kept} | best).items()})
+    tracker.artifact(f"adapter-{made['weights_hash']}", "adapter", adapter)

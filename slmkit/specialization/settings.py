@@ -16,7 +16,7 @@ ORDERS = ("shuffled", "curriculum")
 class Settings:
     """How to train. Rates are per step, shares fractions of the rows, lengths tokens.
 
-    `steps=0` picks the number of steps from the number of rows (`n_steps`), `evaluate_every=0` ten evaluations a run.
+    `steps=0` picks the number of steps from the number of rows (`n_steps`), `evaluate_every=0` six evaluations a run.
     Raises InputError, naming the field, for a value that cannot be meant.
     """
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slmkit.errors import InputError
 from slmkit.mini.objective import has_bfloat16
 from slmkit.models.local import LocalModel
+from slmkit.specialization import fused
 from slmkit.specialization.data import Encoded, Row, collate
 from slmkit.specialization.reward import rewards
 from slmkit.specialization.settings import Settings
@@ -21,7 +23,10 @@ from slmkit.specialization.settings import Settings
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
+    from slmkit.specialization.run import Job
+
 BFLOAT16_FROM = 5_000_000  # parameters; below, the casts of autocast cost what the products save
+ROWS = 16  # of a batch of the validation loss
 TIE = 1e-4  # weight of the validation loss in the choice of a checkpoint: it decides between equal rewards
 
 
@@ -58,12 +63,13 @@ def arguments(settings: Settings, n_rows: int, model: Any, out: Path) -> Any:
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size,  # of the trainer's own reckoning; `Plan` makes the batches
         seed=settings.seed,
         data_seed=settings.seed,
         bf16=pays and has_bfloat16(device),
         use_cpu=device == "cpu",
-        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing=None,  # the old name, which TRL sets
+        activation_checkpointing=settings.gradient_checkpointing,
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
@@ -83,24 +89,20 @@ def arguments(settings: Settings, n_rows: int, model: Any, out: Path) -> Any:
     )
 
 
-def make_trainer(
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[Encoded],
-    batches: Sequence[list[int]],
-    validation: tuple[Sequence[Row], Sequence[Encoded]],
-    settings: Settings,
-    config: Any,
-    peft_config: Any,
-    ref: str,
-) -> SFTTrainer:
-    """A trainer over `batches` (indices of `rows`) that evaluates on `validation` and stops as `settings` say."""
+def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any, tracker: Any) -> SFTTrainer:
+    """A trainer over `batches` (indices of the job's rows and then of its general rows) that evaluates by reward."""
     import torch
     from datasets import Dataset
     from torch.utils.data import DataLoader
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    from slmkit.specialization import callbacks
+
+    if job.settings.batch_size % config.world_size:
+        raise InputError(f"batch_size {job.settings.batch_size} cannot be shared by {config.world_size} processes")
+    shares = [batch[rank :: config.world_size] for batch in batches for rank in range(config.world_size)]
+    rows, pad, validation = [*job.rows, *job.general], job.pad, job.validation
 
     class Trainer(SFTTrainer):
         trained_s = 0.0  # wall time of training steps alone
@@ -109,7 +111,7 @@ def make_trainer(
         def get_train_dataloader(self) -> DataLoader:
             loader = DataLoader(
                 rows,  # type: ignore[arg-type]
-                batch_sampler=Plan(batches, settings.batch_size),
+                batch_sampler=Plan(shares, job.settings.batch_size // config.world_size),
                 collate_fn=lambda chosen: collate(chosen, pad),
                 pin_memory=self.args.dataloader_pin_memory,
             )
@@ -126,6 +128,9 @@ def make_trainer(
             return loss / num_items_in_batch * self.accelerator.num_processes
 
         def training_step(self, model, inputs, num_items_in_batch=None):  # type: ignore[no-untyped-def]
+            if not self.trained_tokens and self.state.log_history:  # resumed
+                last = self.state.log_history[-1]
+                self.trained_s, self.trained_tokens = last["trained_s"], last["trained_tokens"]
             began, tokens = time.perf_counter(), inputs["attention_mask"].sum().to(self.args.device)
             loss = super().training_step(model, inputs, num_items_in_batch)
             if not math.isfinite(self.accelerator.gather(loss.detach()).sum().item()):
@@ -139,8 +144,11 @@ def make_trainer(
             super(SFTTrainer, self).log(logs, start_time)
 
         def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):  # type: ignore[no-untyped-def]
-            metrics = self.accelerator.unwrap_model(self.model), validation
-            found = self._everywhere(measure(*metrics, tokenizer, pad, ref) if self.is_world_process_zero() else None)
+            found = None
+            if self.is_world_process_zero():
+                model = self.accelerator.unwrap_model(self.model)
+                found = measure(model, validation, job.tokenizer, pad, job.reference.text)
+            found = self._everywhere(found)
             named = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
             self.log(dict(named))
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
@@ -153,15 +161,24 @@ def make_trainer(
             return broadcast_object_list([found])[0]
 
     columns = {"input_ids": [row.ids for row in validation[1]], "labels": [row.ids for row in validation[1]]}
-    dummy = Dataset.from_dict(columns)  # the trainer wants one; batches come from the loader above
-    return Trainer(
-        model=model,
+    unused = Dataset.from_dict(columns)  # the trainer wants one; batches come from the loader above
+    trainer = Trainer(
+        model=job.model,
         args=config,
-        train_dataset=dummy,
-        eval_dataset=dummy,
-        processing_class=tokenizer,
-        peft_config=peft_config,
+        train_dataset=unused,
+        eval_dataset=unused,
+        processing_class=job.tokenizer,
+        peft_config=lora,
+        callbacks=[
+            callbacks.Progress(job.reference.text),
+            callbacks.StopEarly(job.settings.patience),
+            *([callbacks.Curves(tracker)] if tracker is not None else []),
+        ],
     )
+    trainer.remove_callback(PrinterCallback)
+    if lora is not None:
+        fused.fuse(trainer.model)
+    return trainer
 
 
 def measure(
@@ -173,22 +190,26 @@ def measure(
     rows, encoded = validation
     training = model.training
     model.eval()
+    sure: list[bool] = []
+    total, n = 0.0, 0
     try:
-        found = rewards(LocalModel(ref, model, tokenizer), rows)
-        total, n = 0.0, 0
         with torch.inference_mode():
-            for at in range(0, len(encoded), 16):
-                batch = collate(encoded[at : at + 16], pad).items()
-                batch = {name: tensor.to(model.device) for name, tensor in batch}
+            for at in range(0, len(encoded), ROWS):
+                batch = {name: part.to(model.device) for name, part in collate(encoded[at : at + ROWS], pad).items()}
                 labels = batch.pop("labels")
-                logits = model(**batch, use_cache=False, logits_to_keep=labels.shape[1]).logits
-                wanted = labels[:, 1:].flatten()
+                logits = model(**batch, use_cache=False, logits_to_keep=labels.shape[1]).logits[:, :-1].float()
+                wanted = labels[:, 1:]
                 total += torch.nn.functional.cross_entropy(
-                    logits[:, :-1].flatten(0, 1).float(), wanted, ignore_index=-100, reduction="sum"
+                    logits.flatten(0, 1), wanted.flatten(), ignore_index=-100, reduction="sum"
                 ).item()
                 n += int((wanted != -100).sum())
+                sure += ((logits.argmax(-1) == wanted) | (wanted == -100)).all(1).tolist()
+        # Greedy decoding of a row whose every next token is the right one gives the answer: no need to run it.
+        open_rows = [row for row, known in zip(rows, sure, strict=True) if not known]
+        longest = max(len(row.answer) for row in encoded)
+        found = rewards(LocalModel(ref, model, tokenizer), open_rows, max_tokens=longest + longest // 2 + 8)
     finally:
         model.train(training)
-    reward, loss = sum(found) / len(found), total / max(1, n)
+    reward, loss = (sum(sure) + sum(found)) / len(rows), total / max(1, n)
     choice = reward - TIE * min(loss, 1e3) if math.isfinite(loss) else -1.0
     return {"reward": reward, "loss": loss, "choice": choice}
