@@ -47,7 +47,12 @@ class Cascade:
         self.price, self.priced_at, self.shadow, self.rest_s = price, priced_at, shadow, rest_s
         self.options = {"max_tokens": 160, **routing.sampling, **options}
         Sampling.of(**self.options)
-        self._resting_until = 0.0
+        self._rest = {"until": 0.0}  # shared by copies with other sampling
+
+    @property
+    def resting(self) -> bool:
+        """Whether the large model is gone, or was when it was last asked."""
+        return self.large is None or time.monotonic() < self._rest["until"]
 
     def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
         return self.decide_many([Ask(messages, tools, state)])[0]
@@ -110,7 +115,7 @@ class Cascade:
     def _confirmed(self, ask: Ask) -> Decision | None:
         """The call that the user has just said yes to; no model is asked again."""
         history = ask.state.history
-        if len(history) < 2 or history[-1].get("content") != language()["user"]["yes"]:
+        if len(history) < 2 or history[-1]["role"] != "user" or not _yes(history[-1].get("content")):
             return None
         asked = str(history[-2].get("content") or "")
         if history[-2]["role"] != "assistant" or not marked(asked, "confirm"):
@@ -119,15 +124,27 @@ class Cascade:
         reply = Reply(tool_calls=[ToolCall(name=name, arguments=arguments)], finish_reason="tool_calls")
         return Decision(reply, "user", signals={"confirmed": 1.0})
 
+    def second_opinion(self, ask: Ask, decision: Decision) -> tuple[ModelCall, bool] | None:
+        """What the large model would have said to a question that it was not asked, and whether it agrees.
+
+        None where it was asked anyway, or is gone. It has no effect: this is how lost parity is seen.
+        """
+        if self.large is None or any(call.role == "large" for call in decision.calls):
+            return None
+        (reply,) = self._ask_large([ask])
+        if reply.error:
+            return None
+        return self._call(self.large, "shadow", reply, False), same(decision.reply, reply)
+
     def _ask_large(self, asks: Sequence[Ask]) -> list[Reply]:
         """The large model's replies; one with `error` where it is gone, and then it is left alone for a while."""
         if not asks:
             return []
-        if self.large is None or time.monotonic() < self._resting_until:
+        if self.large is None or self.resting:
             return [Reply(error=NEEDS_LARGE)] * len(asks)
         replies = self._chat(self.large, asks)
         if all(reply.error for reply in replies):
-            self._resting_until = time.monotonic() + self.rest_s
+            self._rest["until"] = time.monotonic() + self.rest_s
         return replies
 
     def _chat(self, model: Model, asks: Sequence[Ask]) -> list[Reply]:
@@ -156,6 +173,11 @@ def same(a: Reply, b: Reply) -> bool:
     if a.tool_calls:
         return all(x.name == y.name and same_json(x.parsed(), y.parsed()) for x, y in pairs)
     return a.content.strip().casefold() == b.content.strip().casefold()
+
+
+def _yes(content: Any) -> bool:
+    """Whether the user's words begin with a yes."""
+    return str(content or "").strip().casefold().startswith(language()["user"]["yes"].split(",")[0].casefold())
 
 
 def _question(call: ToolCall) -> str:

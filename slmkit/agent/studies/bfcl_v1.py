@@ -56,7 +56,8 @@ def scored(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """A row for each pair and item: who was right, and the score of each router, learnt on the other half.
 
     `learned`: gap of the two models among items of that category whose small output could, or could not, be read;
-    `category`: of that category alone. Columns pair, tuned, category, cell, small, large, learned, category_gap, oracle, half.
+    `category`: of that category alone. Columns pair, tuned, category, cell, small, large, half,
+    learned, category_gap, oracle.
     """
     half = np.random.default_rng(seed).permutation(len(table)) % 2
     parts = []

@@ -92,7 +92,7 @@ def curves(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics(items: pd.DataFrame, n_resamples: int, rng: int = 0) -> pd.DataFrame:
-    """APGR and CPT of each router with intervals, with RouteLLM's own routers as published beside (`published` True)."""
+    """APGR and CPT of each router with intervals, with RouteLLM's own as published beside (`published` True)."""
     rows = [tradeoff.summary(found, who, n_resamples, rng, set=name) for name, who, found in _columns(items)]
     ours = pd.DataFrame(rows).assign(published=False, source="this run")
     return pd.concat([ours, published()], ignore_index=True)

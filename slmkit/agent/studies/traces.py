@@ -1,7 +1,7 @@
 """The cascade's signals on real agent traces (tau2-bench): does a run that shows them fail more often?
 
-A run is one simulation with its reward. For each call it is counted whether an argument stands nowhere in what the user,
-the tools and the policy said, whether it repeats an earlier one since the user last spoke, and what its tool may do.
+A run is one simulation with its reward. Of each call it is counted whether an argument stands nowhere in what user,
+tools and policy said, whether it repeats an earlier one since the user last spoke, and what its tool may do.
 """
 
 from __future__ import annotations
