@@ -36,6 +36,41 @@ SCALES = {
 }
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """Sizes of notebook 03 that follow from the scale: what is trained, for how long, and on how much it is tested."""
+
+    n_examples: int  # of the headline
+    n_seeds: int
+    steps: int  # of the headline run; 0: as the trainer picks from the number of rows
+    batch_size: int
+    n_test: int  # items of the task's test set
+    n_side: int  # items of every other set
+    rungs: tuple[int, ...]  # examples of the learning curve
+    ranks: tuple[int, ...]
+    grid: tuple[int, ...]  # examples of the grid of ranks and data
+    arm_examples: int  # of the comparisons between ways to train
+    arm_steps: int
+    arm_seeds: int
+    shares: tuple[float, ...]  # of general data mixed in
+    validation_items: int
+    scratch_steps: tuple[int, ...]  # of models trained from scratch, tested at each; none: not run
+
+
+TUNING = {
+    "smoke": Tuning(20, 1, 2, 4, 8, 4, (10, 20), (4,), (20,), 10, 1, 1, (0.25,), 2, ()),
+    "laptop": Tuning(200, 1, 100, 8, 200, 60, (10, 50, 200), (2, 16), (50,), 50, 30, 1, (0.0, 0.25), 16, ()),
+    "full": Tuning(
+        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
+        200, 0, 3, (0.0, 0.1, 0.3), 64, (500, 1_000, 2_000),
+    ),
+    "gpu": Tuning(
+        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
+        200, 0, 3, (0.0, 0.1, 0.3), 64, (),
+    ),
+}  # fmt: skip
+
+
 def scale(name: str) -> Scale:
     """The sizes of a scale by name; raises InputError with the nearest name when there is none."""
     if name not in SCALES:
