@@ -51,10 +51,11 @@ def rows(folder: Path, split: str, n: int, seed: int) -> list[dict[str, Any]]:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    other = path.with_suffix("") if path.suffix == ".gz" else path
-    path = path if path.is_file() else other
-    text = gzip.open(path, "rt", encoding="utf-8").read() if path.suffix == ".gz" else path.read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    if not path.is_file():
+        path = path.with_suffix("")  # the cache keeps the tools unpacked
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
 
 
 def tool(entry: dict[str, Any]) -> dict[str, Any]:
