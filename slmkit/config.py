@@ -26,13 +26,23 @@ class Scale:
     n_bootstrap: int  # resamples of an interval
     n_simulations: int  # repetitions of a simulation or a coverage check
     evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
+    n_tasks: int = 8  # test tasks of the agent's world; 0 means all
+    n_calibration: int = 8  # its calibration tasks
 
 
 SCALES = {
-    "smoke": Scale("smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False),
-    "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True),
-    "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
-    "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True),
+    "smoke": Scale(
+        "smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False, n_tasks=8, n_calibration=8
+    ),
+    "laptop": Scale(
+        "laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True, n_tasks=64, n_calibration=48
+    ),
+    "full": Scale(
+        "full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True, n_tasks=0, n_calibration=300
+    ),
+    "gpu": Scale(
+        "gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, evidence=True, n_tasks=0, n_calibration=300
+    ),
 }
 
 
