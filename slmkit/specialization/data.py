@@ -184,7 +184,7 @@ class _Deck:
 
 
 def collate(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
-    """One batch, padded on the left: `input_ids`, `attention_mask`, `position_ids` (rows, length), `labels` (rows, kept).
+    """A batch padded on the left: `input_ids`, `attention_mask`, `position_ids` (rows, length); `labels` (rows, kept).
 
     All answers end in the last column, so the last `kept` positions hold every token of the loss, and only these need
     to go through the vocabulary.
@@ -209,7 +209,7 @@ def _up(n: int, multiple: int) -> int:
 
 
 def general_rows(n: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """`n` rows of what the minis were pre-trained on (their training stream, never an evaluation set): calls and no-calls.
+    """`n` rows like those that the minis were pre-trained on, from the training stream: calls and no-calls.
 
     Mixed in as `general_share`, they keep a specialist from forgetting. The held-out domains are not among them.
     """

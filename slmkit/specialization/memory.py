@@ -21,7 +21,7 @@ def reset_peak(device: str) -> None:
 
 
 def peak_bytes(device: str) -> int:
-    """Most bytes held since `reset_peak`: allocated on the GPU, or resident in this process (all of it, weights too)."""
+    """Most bytes held since `reset_peak`: allocated on the GPU, or resident in this process, weights too."""
     if device == "cuda":
         import torch
 
