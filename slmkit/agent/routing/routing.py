@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from slmkit import files
+from slmkit import config, files
 from slmkit.agent.routing.scorer import Scorer
 from slmkit.errors import InputError, unknown
 
@@ -17,7 +17,7 @@ RULES = ("invalid", "ungrounded", "irreversible", "trouble")
 TARGETS = ("budget", "floor")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Routing:
     """When the large model is asked.
 
@@ -86,6 +86,17 @@ def read(path: str | Path) -> Routing:
         return Routing(**row)
     except (TypeError, InputError) as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def loadable(ref: str) -> str:
+    """A reference as it can be loaded from any folder: an adapter of this project by its full path."""
+    base, plus, folder = ref.partition("+")
+    if not plus or Path(folder).exists():
+        return ref
+    try:
+        return f"{base}+{config.resource(folder)}"
+    except InputError:
+        return ref
 
 
 def hash_of(rows: Iterable[Mapping[str, Any]]) -> str:

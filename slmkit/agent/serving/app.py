@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from slmkit import models
 from slmkit.agent.cascade import NEEDS_LARGE, Cascade
 from slmkit.agent.decision import Ask, Decision, ModelDecider, State
-from slmkit.agent.routing.routing import Routing
+from slmkit.agent.routing.routing import Routing, loadable
 from slmkit.agent.serving import wire
 from slmkit.agent.serving.log import ServedLog
 from slmkit.errors import InputError
@@ -42,7 +42,9 @@ def load(ref: str, timeout_s: float = 60.0) -> Model:
     """A model to serve; one on a server gets a bounded time and two tries, so that its absence does not hold us up."""
     if ref.startswith("openai:"):
         return models.load(ref, timeout_s=timeout_s, max_tries=2, backoff_s=0.2)
-    return OneAtATime(models.load(ref))
+    model = models.load(loadable(ref))
+    model.ref = ref
+    return OneAtATime(model)
 
 
 def cascade(routing: Routing, timeout_s: float = 60.0) -> Cascade:
