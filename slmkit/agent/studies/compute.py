@@ -1,4 +1,4 @@
-"""More compute at test time: does a small model that votes, checks or looks again reach the large one, at what price?"""
+"""More compute at test time: does a small model that votes, checks or looks again reach the large one?"""
 
 from __future__ import annotations
 

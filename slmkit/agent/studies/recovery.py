@@ -70,5 +70,6 @@ def four_abilities(
             wide[slm], wide[llm], unit if unit.nunique() > 1 else None, margin, n_resamples, rng
         )
         rows.append({"ability": ability, "n": one.n, "small": wide[slm].mean(), "large": wide[llm].mean(),
-                     "difference": one.difference, "low": one.low, "high": one.high, "ruling": one.verdict})  # fmt: skip
+                     "difference": one.difference, "low": one.low, "high": one.high,
+                     "ruling": one.verdict})  # fmt: skip
     return pd.DataFrame(rows)
