@@ -62,21 +62,22 @@ class Tuning:
     arm_examples: int  # of the comparisons between ways to train
     arm_steps: int
     arm_seeds: int
+    size_examples: int  # of the comparison of two sizes
     shares: tuple[float, ...]  # of general data mixed in
     validation_items: int
     scratch_steps: tuple[int, ...]  # of models trained from scratch, tested at each; none: not run
 
 
 TUNING = {
-    "smoke": Tuning(20, 1, 2, 4, 8, 4, (10, 20), (4,), (20,), 10, 1, 1, (0.25,), 2, ()),
-    "laptop": Tuning(200, 1, 100, 8, 200, 60, (10, 50, 200), (2, 16), (50,), 50, 30, 1, (0.0, 0.25), 16, ()),
+    "smoke": Tuning(20, 1, 2, 4, 8, 4, (10, 20), (4,), (20,), 10, 1, 1, 10, (0.25,), 2, ()),
+    "laptop": Tuning(200, 1, 100, 8, 200, 60, (10, 50, 200), (2, 16), (50,), 50, 30, 1, 50, (0.0, 0.25), 16, ()),
     "full": Tuning(
         200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
-        200, 0, 3, (0.0, 0.1, 0.3), 64, (500, 1_000, 2_000),
+        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (500, 1_000, 2_000),
     ),
     "gpu": Tuning(
         200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
-        200, 0, 3, (0.0, 0.1, 0.3), 64, (),
+        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (),
     ),
 }  # fmt: skip
 

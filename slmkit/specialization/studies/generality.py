@@ -1,0 +1,46 @@
+"""What specialization costs: other names, another style, another format, other domains, restraint, old skills."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from slmkit.mini import catalog
+from slmkit.specialization import tasks
+from slmkit.specialization.rows import STYLES
+from slmkit.specialization.studies import asking
+from slmkit.specialization.studies.lab import Arm, Lab, short
+
+IN_SCHEMA = "the task, in schema"
+FORMAT = "another format: JSON in words"
+OUT_OF_SCHEMA = ("the task, camelCase", "the task, renamed", FORMAT, "another domain")
+GENERAL = ("old skills, core_said", "old skills, seen", "old skills, no_tool")
+
+
+def sets(lab: Lab) -> dict[str, list]:
+    """The same items in schema and out of it, another held-out domain, restraint, and old skills."""
+    items = lab.rows("test", lab.sizes.n_test)[: lab.sizes.n_side]
+    other = next(name for name in catalog.held_out_domains() if name != lab.task.name)
+    found = {IN_SCHEMA: items}
+    found |= {f"the task, {style}": [change(row) for row in items] for style, change in STYLES.items()}
+    found[FORMAT] = [asking.as_object(row) for row in items]
+    found["another domain"] = tasks.get(other).rows("test", lab.sizes.n_side, lab.seed)
+    found["no call"] = lab.sets["no call"]
+    return found | {f"old skills, {name}": rows for name, rows in lab.general_sets.items()}
+
+
+def generality(lab: Lab) -> pd.DataFrame:
+    """Item by item: base, larger model, and specialists with each share of general data mixed in; column `share`."""
+    asked, tables = sets(lab), []
+    plain = [Arm(short(lab.base), lab.base), Arm(short(lab.llm), lab.llm, "llm")]
+    tables.append(lab.answers(plain, asked).assign(share=-1.0))
+    for share in sorted({*lab.sizes.shares, lab.share}):
+        arm = lab.specialist(general_share=share)
+        named = Arm(f"LoRA, {share:.0%} general data", arm.ref, "specialist", n=arm.n)
+        tables.append(lab.answers([named], asked).assign(share=share))
+    return pd.concat(tables, ignore_index=True)
+
+
+def drift(items: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Items of the old skills answered by the specialist at one share of general data, and by the base: both arms."""
+    old = items[items["set"].isin(GENERAL)]
+    return old[(old["share"] == share) | ((old["share"] < 0) & (old["role"] == "slm"))]
