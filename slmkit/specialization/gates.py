@@ -175,7 +175,7 @@ def adapter_active(base: str, tuned: str, rows: Sequence[Row]) -> dict[str, Any]
 
 
 def merged_equals(tuned: str, folder: str | Path, rows: Sequence[Row], tolerance: float = TOLERANCE) -> float:
-    """Largest logit difference between the adapter beside its base and the merged model in `folder`, if in tolerance."""
+    """Largest logit difference between adapter beside base and merged model in `folder`, where it is in tolerance."""
     one, other = answer_logits(_unmerged(tuned), rows), answer_logits(_merged(str(folder)), rows)
     difference = max(float((x - y).abs().max()) for x, y in zip(one, other, strict=True))
     if not difference <= tolerance:

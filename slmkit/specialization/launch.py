@@ -1,4 +1,4 @@
-"""Fine-tuning from files: rows as JSON lines, settings as NAME=VALUE; one process, or several by `accelerate launch`."""
+"""Fine-tuning from files of JSON lines, settings as NAME=VALUE; one process, or several by `accelerate launch`."""
 
 from __future__ import annotations
 
