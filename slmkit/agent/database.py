@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slmkit import files
 
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 JOURNAL = (
     "CREATE TABLE journal (key TEXT PRIMARY KEY, status TEXT NOT NULL, result TEXT NOT NULL, changes TEXT NOT NULL)"
 )
@@ -64,7 +65,7 @@ def rows(connection: sqlite3.Connection) -> dict[str, list[str]]:
     for (name,) in tables:
         if name != "journal" and not name.startswith("sqlite_"):
             content = connection.execute(f'SELECT * FROM "{name}"')  # the name comes from the catalogue itself
-            found[name] = sorted(json.dumps(dict(row), ensure_ascii=False, sort_keys=True) for row in content)
+            found[name] = sorted(_JSON(dict(row)) for row in content)
     return found
 
 

@@ -15,7 +15,7 @@ from slmkit.agent.reward import answered
 from slmkit.agent.tasks import Task
 from slmkit.agent.trace import trace_id
 from slmkit.agent.user import User
-from slmkit.agent.view import View, bounded
+from slmkit.agent.view import View, bounded, compact_tools
 from slmkit.agent.world import Session, World
 from slmkit.capability.scoring import same_json
 from slmkit.records import Reply, ToolCall
@@ -37,6 +37,7 @@ class Episode:
         self.task, self.trial, self.limits, self.view = task, trial, limits, view
         self.recorded = list(recorded)
         self.session: Session = world.open(task, trial, databases)
+        self.tools = compact_tools(self.session.tools) if view.compact else self.session.tools
         self.user = User(task)
         self.spent = Spent(limits)
         self.guard = RepeatGuard()
@@ -66,7 +67,7 @@ class Episode:
     def ask(self) -> Ask:
         """What is to be decided now."""
         messages, self.dropped = bounded(self.messages, self.view)
-        return Ask(messages, self.session.tools, self.state())
+        return Ask(messages, self.tools, self.state())
 
     def state(self) -> State:
         return State(

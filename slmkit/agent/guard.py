@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from slmkit.agent.decision import Decision
@@ -90,8 +91,6 @@ class RepeatGuard:
 
     @staticmethod
     def _key(name: str, arguments: str) -> str:
-        try:
+        with suppress(ValueError, RecursionError):
             arguments = json.dumps(json.loads(arguments), sort_keys=True)
-        except (ValueError, RecursionError):
-            pass
         return f"{name} {arguments}"

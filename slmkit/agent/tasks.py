@@ -35,8 +35,8 @@ class Turn:
 class Task:
     """A task of one domain. `world_seed` is the population of the database before the task.
 
-    `troubles` maps the number of a tool call (counted from 0 over the task) to what goes wrong with it. `n_calls` is the
-    number of calls on the goal's way, `kind` one of KINDS, `split` train, calibration or test.
+    `troubles` maps the number of a tool call (counted from 0 over the task) to what goes wrong with it. `n_calls` is
+    the number of calls on the goal's way, `kind` one of KINDS, `split` train, calibration or test.
     """
 
     task_id: str

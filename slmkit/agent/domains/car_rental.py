@@ -1,4 +1,4 @@
-"""Car rental: vehicles of a few towns, rentals and their extras. What the policy forbids, the tools do not all check."""
+"""Car rental: vehicles of a few towns, rentals and their extras. The tools do not check all of the policy."""
 
 from __future__ import annotations
 
