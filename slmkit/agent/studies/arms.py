@@ -12,6 +12,8 @@ import pandas as pd
 from slmkit import config, models
 from slmkit.agent import loop
 from slmkit.agent.decision import Decider, ModelDecider
+from slmkit.agent.generate import make_tasks
+from slmkit.agent.guard import Limits
 from slmkit.agent.outcome import Outcome
 from slmkit.agent.tasks import Task
 from slmkit.economics.cost import call_usd, pick_api
@@ -22,6 +24,7 @@ from slmkit.models.replay import Recorded
 from slmkit.records import Usage
 
 DOMAINS = ("car_rental", "insurance_claims")
+LIMITS = Limits(steps_a_turn=10, tokens=None)  # no way to a goal has more than five steps in one turn
 BOTH = "both"  # the adapter that was trained on both domains
 
 
@@ -93,7 +96,7 @@ class Arms:
     large: Model
     price: Prices
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-    max_tokens: int = 100
+    max_tokens: int = 96
 
     @property
     def options(self) -> dict[str, Any]:
@@ -106,7 +109,7 @@ class Arms:
 
     def run(self, arm: str, decider: Decider, tasks: Sequence[Task], **options: Any) -> pd.DataFrame:
         """A row a task: arm, those of `Outcome.row`, and the calls and USD of each model."""
-        found = loop.run_tasks(tasks, decider, progress=False, **options)
+        found = loop.run_tasks(tasks, decider, limits=LIMITS, progress=False, **options)
         self.outcomes[arm] = found
         return pd.DataFrame([{"arm": arm, **row(outcome, self.small.ref, self.large.ref)} for outcome in found])
 
@@ -125,11 +128,9 @@ def row(outcome: Outcome, small: str, large: str) -> dict[str, Any]:
     }
 
 
-def tasks(split: str, n: int, seed: int = 0) -> list[Task]:
-    """The first `n` tasks of a split (0: all), domains, kinds and lengths mixed from the first on."""
-    from slmkit.agent import generate
-
-    return generate.make_tasks(split, n, seed)
+def tasks(split: str, n: int, seed: int = 0, length: int | None = None) -> list[Task]:
+    """The first `n` tasks of a split (0: all), domains, kinds and lengths mixed; `length` fixes the number of calls."""
+    return make_tasks(split, n or None, seed, length=length)
 
 
 def goal_writes(tasks_: Sequence[Task], access: dict[str, str]) -> pd.DataFrame:

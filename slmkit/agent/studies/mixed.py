@@ -36,15 +36,15 @@ def signal_table(arms: Arms, tasks: Sequence[Task]) -> pd.DataFrame:
 
 def calibrated(
     arms: Arms, tasks: Sequence[Task], table: pd.DataFrame, access: dict[str, str], references: tuple[str, str],
-    target: str = "budget", value: float = BUDGET, seed: int = 0,
+    target: str = "budget", value: float = BUDGET, seed: int = 0, traced: Sequence[float] = TRACED,
 ) -> tuple[Routing, pd.DataFrame]:  # fmt: skip
     """The routing chosen on the calibration tasks, and a row a task, rule set and threshold tried.
 
     Tried are all rules, and only those that guard against harm (the score sees the other signals as well), each at the
-    thresholds of `TRACED`.
+    thresholds of `traced`.
     """
     learnt = calibrate.learn(*references, table, access=access)
-    levels = calibrate.thresholds(learnt, table, TRACED)
+    levels = calibrate.thresholds(learnt, table, traced)
     alone = arms.run(f"calibration: {LLM}", arms.alone(arms.large, "large"), tasks)
     tried: dict[Routing, pd.DataFrame] = {}
     for rules in RULE_SETS:
@@ -56,9 +56,21 @@ def calibrated(
     return chosen, pd.concat([*tried.values(), alone.assign(threshold=np.nan, rules="")], ignore_index=True)
 
 
+def levels_of(routing: Routing, table: pd.DataFrame, traced: Sequence[float] = TRACED) -> dict[float, float]:
+    """The thresholds of the trace, by the share of calibration replies that each sends on by score."""
+    return calibrate.thresholds(routing, table, traced)
+
+
+def share_of(table: pd.DataFrame, arm: str = CHOSEN) -> float:
+    """Large calls of an arm over those of the large model alone."""
+    calls = table.groupby("arm")["large_calls"].sum()
+    return float(calls[arm] / max(1, calls[LLM]))
+
+
 def runs(
-    arms: Arms, tasks: Sequence[Task], routing: Routing, levels: Mapping[float, float], seed: int = 0
-) -> pd.DataFrame:
+    arms: Arms, tasks: Sequence[Task], routing: Routing, levels: Mapping[float, float], seed: int = 0,
+    mixes: int = len(SEEDS),
+) -> pd.DataFrame:  # fmt: skip
     """A row a task and arm on the test tasks: both models alone, the trace, the chosen point, its rivals, no large one.
 
     Columns of `Arms.run`, `threshold` (of the trace) and `seed` (of random mixing).
@@ -74,7 +86,7 @@ def runs(
         made = arms.run(f"trace {share:.2f}", _cascade(arms, routing.at(threshold=level)), tasks)
         parts.append(made.assign(arm="trace", threshold=level))
     share = parts[2]["large_calls"].sum() / max(1, parts[1]["large_calls"].sum())
-    for number in SEEDS:
+    for number in SEEDS[:mixes]:
         mix = RandomMix(arms.small, arms.large, _chance(parts, share), seed + number, **arms.options)
         parts.append(arms.run(f"{RANDOM} {number}", mix, tasks).assign(arm=RANDOM, seed=number))
     split = ByKind(arms.small, arms.large, lambda ask: ask.state.kind == "call", SPLIT, **arms.options)

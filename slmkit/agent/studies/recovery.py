@@ -46,15 +46,15 @@ def common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def four_abilities(
-    table: pd.DataFrame, steps: pd.DataFrame, order: pd.DataFrame, slm: str, llm: str, margin: float,
-    n_resamples: int, rng: int = 0,
+    table: pd.DataFrame, more: pd.DataFrame, steps: pd.DataFrame, order: pd.DataFrame, slm: str, llm: str,
+    margin: float, n_resamples: int, rng: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """Small minus large, paired, on the four abilities of claim S0-6.
+    """Small minus large, paired, on the four abilities of claim S0-6; recovery is judged on `more` tasks.
 
     Columns ability, n, small, large, difference, low, high, ruling. An ability without two items is left out.
     """
     whole = table[table["arm"].isin((slm, llm))].pivot_table(index="task_id", columns="arm", values="reward").dropna()
-    broken = table[table["arm"].isin((slm, llm)) & (table["kind"] == "tool_error")]
+    broken = more[more["arm"].isin((slm, llm)) & (more["kind"] == "tool_error")]
     repaired = broken.pivot_table(index="task_id", columns="arm", values="reward").dropna()
     plan = order.pivot_table(index="task_id", columns="arm", values="in_order").dropna()
     calls = steps[steps["gold_is_call"].astype(bool)].assign(right=lambda t: t["right"].astype(float))

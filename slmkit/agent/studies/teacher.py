@@ -1,66 +1,16 @@
-"""The way of the goal: a decider that knows each task, for states on that way, for training rows, and for tests."""
+"""The way of the goal: every question on it with the right reply, for states to compare on and rows to train on."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from slmkit.agent import loop
 from slmkit.agent.decision import Ask, Decider, Decision, State, decide_all
-from slmkit.agent.tasks import Task, Turn
+from slmkit.agent.oracle import Oracle
+from slmkit.agent.tasks import Task
 from slmkit.agent.world import World
-from slmkit.records import Reply, ToolCall
-
-NAME = "goal"
-
-
-class Teacher:
-    """Makes the goal's calls one by one, a call that broke once more, and closes each turn as the task says."""
-
-    name = NAME
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self.tasks = {task.task_id: task for task in tasks}
-
-    def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
-        return Decision(answer(self.tasks[state.task_id], state.history), NAME)
-
-    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
-        return [self.decide(ask.messages, ask.tools, ask.state) for ask in asks]
-
-
-def answer(task: Task, history: Sequence[dict[str, Any]]) -> Reply:
-    """The goal's next reply to a conversation that has followed the goal so far."""
-    turn, said = _turn(task, history)
-    broken = {json.dumps({"error": trouble[:200]}, ensure_ascii=False) for trouble in task.troubles.values()}
-    place = tries = 0
-    for message in said:
-        if message["role"] != "tool":
-            continue
-        if message["content"] in broken and not tries:
-            tries = 1
-        elif message["content"] in broken:
-            break
-        else:
-            place, tries = place + 1, 0
-    else:
-        if place < len(turn.calls):
-            call = turn.calls[place]
-            arguments = json.dumps(call["arguments"], ensure_ascii=False)
-            return Reply(tool_calls=[ToolCall(name=call["name"], arguments=arguments)], finish_reason="tool_calls")
-    return Reply(content=turn.says, finish_reason="stop")
-
-
-def _turn(task: Task, history: Sequence[dict[str, Any]]) -> tuple[Turn, list[dict[str, Any]]]:
-    """The turn that is going on, and what was said in it."""
-    place, start = -1, 0
-    for number, message in enumerate(history):
-        following = place + 1
-        waited = message["role"] == "user" and following < len(task.turns)
-        if waited and message["content"] == task.turns[following].text:
-            place, start = following, number + 1
-    return task.turns[max(place, 0)], list(history[start:])
+from slmkit.records import Reply
 
 
 class Watched:
@@ -79,10 +29,10 @@ class Watched:
         return decisions
 
 
-def goal_steps(tasks: Sequence[Task], world: World | None = None, agency: Any = "lm") -> list[tuple[Ask, Reply]]:
+def goal_steps(tasks: Sequence[Task], world: World | None = None) -> list[tuple[Ask, Reply]]:
     """Every question on the goal's way through the tasks, with the goal's reply."""
-    watched = Watched(Teacher(tasks))
-    loop.run_tasks(tasks, watched, world, progress=False, agency=agency)
+    watched = Watched(Oracle(tasks))
+    loop.run_tasks(tasks, watched, world, progress=False)
     return [(ask, decision.reply) for ask, decision in watched.seen]
 
 

@@ -36,7 +36,14 @@ class Evidence:
     seed: int = 0
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        return self.tables[name]
+        """A table; of `runs` the tasks of the natural mix alone (`more` adds the long and the broken ones)."""
+        table = self.tables[name]
+        return table[~table["extra"].astype(bool)] if name == "runs" else table
+
+    @property
+    def more(self) -> pd.DataFrame:
+        """`runs` with the tasks that were added because they are long, or because a tool breaks."""
+        return self.tables["runs"]
 
     @property
     def resampling(self) -> dict[str, int]:

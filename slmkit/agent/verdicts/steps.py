@@ -75,8 +75,8 @@ def code_in_charge(e: Evidence) -> Finding:
 
 def long_tasks(e: Evidence) -> Finding:
     """A11: does the gap vanish because work is broken into steps?"""
-    table = horizons.differences(e["runs"], mixed.SLM, mixed.LLM, MARGIN, **e.resampling)
-    fit = horizons.fitted(e["runs"], [mixed.SLM, mixed.LLM], e.n_bootstrap, e.seed)
+    table = horizons.differences(e.more, mixed.SLM, mixed.LLM, MARGIN, **e.resampling)
+    fit = horizons.fitted(e.more, [mixed.SLM, mixed.LLM], e.n_bootstrap, e.seed)
     if len(table) < 2 or fit.empty:
         return undecided("too few tasks of more than one length", e)
     by = table.set_index("calls")
@@ -108,7 +108,7 @@ def long_tasks(e: Evidence) -> Finding:
 def keeps_pace(e: Evidence) -> Finding:
     """S0-6: four abilities, recovery the estimate."""
     table = recovery.four_abilities(
-        e["runs"], e["steps"], e["order"], mixed.SLM, mixed.LLM, ABILITY_MARGIN, **e.resampling
+        e["runs"], e.more, e["steps"], e["order"], mixed.SLM, mixed.LLM, ABILITY_MARGIN, **e.resampling
     )
     by = table.set_index("ability")
     if "recovery" not in by.index:
@@ -156,9 +156,11 @@ def more_compute(e: Evidence) -> Finding:
     reached = table[table["ruling"] == "non-inferior"]
     dense, sparse = reached["cost_high"] < 1, reached["sparse_high"] < 1
     best = table.loc[table["difference"].idxmax()]
-    said = "; ".join(f"{way}: {100 * row.difference:+.1f} points ({row.ruling}), cost a solved task "
-                     f"{row.cost_ratio:.2f} [{row.cost_low:.2f}, {row.cost_high:.2f}] times the dense, {row.sparse_ratio:.2f} the sparse"
-                     for way, row in table.iterrows())  # fmt: skip
+    said = "; ".join(
+        f"{way}: {100 * row.difference:+.1f} points ({row.ruling}), cost a solved task {row.cost_ratio:.2f} "
+        f"[{row.cost_low:.2f}, {row.cost_high:.2f}] times the dense, {row.sparse_ratio:.2f} the sparse"
+        for way, row in table.iterrows()
+    )
     return Finding(
         first_true(
             holds=bool(sparse.any()),
