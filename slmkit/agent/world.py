@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from slmkit.agent import database
 from slmkit.agent.decision import Access
 from slmkit.agent.language import system
+from slmkit.agent.observe import observation, within
 from slmkit.agent.outcome import Effect
 from slmkit.agent.tasks import Call, Task
 from slmkit.agent.tools import Tool, ToolError, checked
@@ -24,7 +25,9 @@ from slmkit.errors import unknown
 from slmkit.records import ToolCall
 
 DOMAINS = ("car_rental", "insurance_claims")
-Hook = Callable[[int, ToolCall], Any]  # number of the call and the call: may raise what a tool may raise
+Hook = Callable[[int, ToolCall], Any]  # number of the call and the call: may raise what a tool may raise, or hang
+Garble = Callable[[int, str], str | bytes]  # number of the call and its result, as it comes over a bad line
+TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,11 @@ def goal_digest(name: str, seed: int, goal: str) -> str:
 
 
 class SqlSession:
-    """One database and the tools on it. `troubles` breaks calls by their number, `hook` runs before each."""
+    """One database and the tools on it.
+
+    `troubles` breaks calls by their number, `hook` runs before each (for `timeout_s` seconds at most), `garble`
+    changes each result; `offered` names the tools to offer, by default all.
+    """
 
     def __init__(
         self,
@@ -103,7 +110,9 @@ class SqlSession:
         path: Path | None = None,
         troubles: Mapping[int, str] | None = None,
         hook: Hook | None = None,
+        garble: Garble | None = None,
         offered: Sequence[str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.domain, self.seed = domain, seed
         self.kept = [tool for tool in domain.tools if offered is None or tool.name in offered]
@@ -111,7 +120,8 @@ class SqlSession:
         self.tools = [tool.schema for tool in self.kept]
         self.access = {tool.name: tool.access for tool in self.kept}
         self.connection = database.copy(population(domain.name, seed), path)
-        self.troubles, self.hook = dict(troubles or {}), hook
+        self.troubles, self.hook, self.garble = dict(troubles or {}), hook, garble
+        self.timeout_s = timeout_s
         self.number = 0
 
     def call(self, call: ToolCall, key: str) -> Effect:
@@ -128,8 +138,9 @@ class SqlSession:
             if number in self.troubles:
                 raise TimeoutError(self.troubles[number])
             if self.hook:
-                self.hook(number, call)
-            return self._run(tool, arguments, key)
+                hook = self.hook
+                within(self.timeout_s, lambda: hook(number, call))
+            return self._run(tool, arguments, key, number)
         except ToolError as error:
             return self._failed(call.name, arguments, access, key, "error", str(error))
         except Exception as error:  # a tool may break in any way
@@ -142,14 +153,15 @@ class SqlSession:
     def close(self) -> None:
         self.connection.close()
 
-    def _run(self, tool: Tool, arguments: dict[str, Any], key: str) -> Effect:
+    def _run(self, tool: Tool, arguments: dict[str, Any], key: str, number: int) -> Effect:
         writes = tool.access != "read"
         before = database.rows(self.connection) if writes else {}
-        with database.transaction(self.connection):
-            text = json.dumps(tool.run(self.connection, arguments), ensure_ascii=False)
+        with database.transaction(self.connection), database.deadline(self.connection, self.timeout_s):
+            raw: str | bytes = json.dumps(tool.run(self.connection, arguments), ensure_ascii=False)
             changed = database.changes(before, database.rows(self.connection)) if writes else ()
-            self._enter(key, "ok", text, changed)
-        return Effect(tool.name, arguments, tool.access, "ok", text, changed)
+            text, fault = observation(self.garble(number, str(raw)) if self.garble else raw, writes)
+            self._enter(key, "fault" if fault else "ok", text, changed)
+        return Effect(tool.name, arguments, tool.access, "fault" if fault else "ok", text, changed)
 
     def _failed(self, name: str, arguments: dict[str, Any], access: str, key: str, status: Any, why: str) -> Effect:
         text = error_text(why)
