@@ -235,7 +235,7 @@ def test_two_processes_train_as_one(base, tmp_path):
     settings = {"steps": 6, "evaluate_every": 3}
     alone = finetune(base, rows(6), rows(6), Settings(**QUICK, **settings), tmp_path / "one")
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launcher += "--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0".split()
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     words = ["-m", "slmkit.specialization", base, *write_rows(tmp_path), *options(tmp_path / "two", **settings)]
     done = subprocess.run([*launcher, *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,29 +103,12 @@ def finetune(
     data.check(general, "general rows")
 
     from slmkit.models import loading
-    from slmkit.specialization import card as cards
-    from slmkit.specialization import checkpoints, memory, run
+    from slmkit.specialization import checkpoints, run
 
     loading.check_folder(reference)
-    began = time.perf_counter()
     identity = run.identity(reference, rows, general, validation_rows, settings)
     checkpoints.claim(out, identity)
-    if (out / "adapter").is_dir():
-        return load(out / "adapter")
-    job = run.prepare(reference, rows, general, validation_rows, settings, device)
-    memory.reset_peak(job.model.device.type)
-    trainer, stopped, before = run.train(job, out, tracker)
-    made = {
-        **identity,
-        "n_rows": len(rows),
-        "n_validation": len(validation_rows),
-        **run.facts(job, trainer, stopped, before, time.perf_counter() - began),
-        "rows": [cards.row_id(row) for row in rows],
-        "validation_rows": [cards.row_id(row) for row in validation_rows],
-    }
-    if trainer.is_world_process_zero():
-        run.write(job, trainer, out, made)
-        if tracker is not None:
-            run.track(tracker, out / "adapter")
-    trainer.accelerator.wait_for_everyone()
+    if not (out / "adapter").is_dir():
+        job = run.prepare(reference, rows, general, validation_rows, settings, device)
+        run.complete(job, out, {**identity, **run.splits(rows, validation_rows)}, tracker)
     return load(out / "adapter")

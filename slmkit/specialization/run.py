@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter as clock
 from typing import Any
 
 from slmkit import allocator, files, provenance
@@ -75,24 +76,52 @@ def identity(
     }
 
 
-def train(job: Job, out: Path, tracker: Any) -> tuple[Any, str, dict[str, float]]:
-    """The trainer after its run, with the best weights; why it ended early, if so; reward and loss of the base."""
+def splits(rows: Sequence[Row], validation: Sequence[Row]) -> dict[str, Any]:
+    """What the card says about the rows: how many, and their ids."""
+    return {
+        "n_rows": len(rows),
+        "n_validation": len(validation),
+        "rows": [cards.row_id(row) for row in rows],
+        "validation_rows": [cards.row_id(row) for row in validation],
+    }
+
+
+Maker = Callable[[Job, Path, Any], Any]  # job, folder of the checkpoints, tracker -> a `judged` trainer
+
+
+def supervised(job: Job, folder: Path, tracker: Any) -> Any:
+    """The trainer of plain supervised fine-tuning."""
     from slmkit.specialization import training
 
     settings, n_rows = job.settings, len(job.rows)
-    config = training.arguments(settings, n_rows, job.model, out / "checkpoints")
-    steps = settings.n_steps(n_rows)
     lengths, general = ([len(row.ids) for row in rows] for rows in (job.rows, job.general))
-    batches = data.plan(lengths, settings.batch_size, steps, settings.seed, general, settings.general_share, job.order)
-    before = training.measure(job.model, job.validation, job.tokenizer, job.pad, job.reference.text)
+    batches = data.plan(
+        lengths,
+        settings.batch_size,
+        settings.n_steps(n_rows),
+        settings.seed,
+        general,
+        settings.general_share,
+        job.order,
+    )
+    config = training.arguments(settings, n_rows, job.model, folder)
     lora = peft_config.lora(job.model, settings) if settings.method == "lora" else None
-    trainer = training.make_trainer(job, batches, config, lora, tracker)
-    with config.main_process_first():
+    return training.make_trainer(job, batches, config, lora, tracker)
+
+
+def train(job: Job, out: Path, tracker: Any, make: Maker) -> tuple[Any, str, dict[str, float]]:
+    """The trainer after its run, with the best weights; why it ended early, if so; reward and loss before."""
+    from slmkit.specialization import training
+
+    settings = job.settings
+    before = training.measure(job.model, job.validation, job.tokenizer, job.pad, job.reference.text)
+    trainer = make(job, out / "checkpoints", tracker)
+    with trainer.args.main_process_first():
         resumed = checkpoints.last_whole(out / "checkpoints")
     stopped = ""
     try:
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-        if trainer.state.global_step < steps:
+        if trainer.state.global_step < trainer.args.max_steps:
             stopped = f"step {trainer.state.global_step}: no better reward in {settings.patience} evaluations"
     except training.Divergence:
         stopped = f"step {trainer.state.global_step + 1}: the loss is not a number; lower learning_rate"
@@ -102,10 +131,24 @@ def train(job: Job, out: Path, tracker: Any) -> tuple[Any, str, dict[str, float]
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
             raise
-        size = f"batches of {settings.batch_size} rows of up to {max(lengths):,} tokens"
+        longest = max(len(row.ids) for row in [*job.rows, *job.general])
+        size = f"batches of {settings.batch_size} rows of up to {longest:,} tokens"
         further = "" if settings.gradient_checkpointing else ", or set gradient_checkpointing=True"
         raise InputError(f"out of memory with {size}; lower batch_size{further}") from None
     return trainer, stopped, before
+
+
+def complete(job: Job, out: Path, known: dict[str, Any], tracker: Any, make: Maker = supervised) -> None:
+    """Train, and write `out/adapter` with its card, which says what is `known` and what the run found."""
+    began = clock()
+    memory.reset_peak(job.model.device.type)
+    trainer, stopped, before = train(job, out, tracker, make)
+    made = {**known, **facts(job, trainer, stopped, before, clock() - began)}
+    if trainer.is_world_process_zero():
+        write(job, trainer, out, made)
+        if tracker is not None:
+            track(tracker, out / "adapter")
+    trainer.accelerator.wait_for_everyone()
 
 
 def log_table(history: list[dict[str, Any]]) -> Any:
@@ -146,7 +189,11 @@ def facts(job: Job, trainer: Any, stopped: str, before: dict[str, float], second
 def write(job: Job, trainer: Any, out: Path, made: dict[str, Any]) -> None:
     """The folder `out/adapter` in one step: weights, log, and the card with size and hash of the weights."""
     shutil.rmtree(part := out / ".adapter.part", ignore_errors=True)
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(part)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "peft_config"):
+        model.save_pretrained(part, selected_adapters=["default"])
+    else:
+        model.save_pretrained(part)
     path = part / "adapter_config.json"
     if path.is_file():  # the base by its reference, not by where it lies on this machine
         files.write_json(path, {**json.loads(path.read_text("utf-8")), "base_model_name_or_path": made["base"]})

@@ -53,9 +53,14 @@ def arguments(settings: Settings, n_rows: int, model: Any, out: Path) -> Any:
     """TRL's configuration of a run."""
     from trl import SFTConfig
 
+    return SFTConfig(**common(settings, n_rows, model, out), dataset_kwargs={"skip_prepare_dataset": True})
+
+
+def common(settings: Settings, n_rows: int, model: Any, out: Path) -> dict[str, Any]:
+    """What the configurations of all TRL trainers share."""
     device, every = model.device.type, settings.n_between(n_rows)
     pays = device != "cpu" or model.num_parameters() >= BFLOAT16_FROM
-    return SFTConfig(
+    return dict(
         output_dir=str(out),
         max_steps=settings.n_steps(n_rows),
         learning_rate=settings.learning_rate,
@@ -84,7 +89,6 @@ def arguments(settings: Settings, n_rows: int, model: Any, out: Path) -> Any:
         disable_tqdm=True,
         dataloader_num_workers=0,
         dataloader_pin_memory=device == "cuda",
-        dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
     )
 
@@ -93,29 +97,13 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
     """A trainer over `batches` (indices of the job's rows and then of its general rows) that evaluates by reward."""
     import torch
     from datasets import Dataset
-    from torch.utils.data import DataLoader
-    from transformers import PrinterCallback
     from trl import SFTTrainer
 
-    from slmkit.specialization import callbacks
+    rows = [*job.rows, *job.general]
 
-    if job.settings.batch_size % config.world_size:
-        raise InputError(f"batch_size {job.settings.batch_size} cannot be shared by {config.world_size} processes")
-    shares = [batch[rank :: config.world_size] for batch in batches for rank in range(config.world_size)]
-    rows, pad, validation = [*job.rows, *job.general], job.pad, job.validation
-
-    class Trainer(SFTTrainer):
-        trained_s = 0.0  # wall time of training steps alone
-        trained_tokens = 0  # without padding, all processes
-
-        def get_train_dataloader(self) -> DataLoader:
-            loader = DataLoader(
-                rows,  # type: ignore[arg-type]
-                batch_sampler=Plan(shares, job.settings.batch_size // config.world_size),
-                collate_fn=lambda chosen: collate(chosen, pad),
-                pin_memory=self.args.dataloader_pin_memory,
-            )
-            return self.accelerator.prepare(loader)
+    class Trainer(judged(SFTTrainer, job)):  # type: ignore[misc]
+        def get_train_dataloader(self):  # type: ignore[no-untyped-def]
+            return loader(self, rows, batches, lambda chosen: collate(chosen, job.pad))
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
             labels = inputs.pop("labels")
@@ -126,6 +114,28 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
             if num_items_in_batch is None:
                 return loss / (labels[:, 1:] != -100).sum().clamp(min=1)
             return loss / num_items_in_batch * self.accelerator.num_processes
+
+    columns = {"input_ids": [row.ids for row in job.rows[:2]], "labels": [row.ids for row in job.rows[:2]]}
+    unused = Dataset.from_dict(columns)  # the trainer wants one; batches come from the loader above
+    trainer = Trainer(
+        model=job.model,
+        args=config,
+        train_dataset=unused,
+        eval_dataset=unused,
+        processing_class=job.tokenizer,
+        peft_config=lora,
+    )
+    return ready(trainer, job, tracker)
+
+
+def judged(kind: type, job: Job) -> type:
+    """A class of TRL trainer that evaluates by task reward, stops at a loss that is no number, and keeps time."""
+    from accelerate.utils import broadcast_object_list
+    from transformers import Trainer
+
+    class Judged(kind):  # type: ignore[valid-type, misc]
+        trained_s = 0.0  # wall time of training steps alone
+        trained_tokens = 0  # without padding, all processes
 
         def training_step(self, model, inputs, num_items_in_batch=None):  # type: ignore[no-untyped-def]
             if not self.trained_tokens and self.state.log_history:  # resumed
@@ -141,42 +151,51 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
 
         def log(self, logs, start_time=None):  # type: ignore[no-untyped-def]
             logs |= {"trained_s": self.trained_s, "trained_tokens": self.trained_tokens}
-            super(SFTTrainer, self).log(logs, start_time)
+            Trainer.log(self, logs, start_time)
 
         def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):  # type: ignore[no-untyped-def]
             found = None
             if self.is_world_process_zero():
                 model = self.accelerator.unwrap_model(self.model)
-                found = measure(model, validation, job.tokenizer, pad, job.reference.text)
-            found = self._everywhere(found)
+                found = measure(model, job.validation, job.tokenizer, job.pad, job.reference.text)
+            found = broadcast_object_list([found])[0]
             named = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
             self.log(dict(named))
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
             return named
 
-        def _everywhere(self, found):  # type: ignore[no-untyped-def]
-            """What the first process found, in all of them."""
-            from accelerate.utils import broadcast_object_list
+    return Judged
 
-            return broadcast_object_list([found])[0]
 
-    columns = {"input_ids": [row.ids for row in validation[1]], "labels": [row.ids for row in validation[1]]}
-    unused = Dataset.from_dict(columns)  # the trainer wants one; batches come from the loader above
-    trainer = Trainer(
-        model=job.model,
-        args=config,
-        train_dataset=unused,
-        eval_dataset=unused,
-        processing_class=job.tokenizer,
-        peft_config=lora,
-        callbacks=[
-            callbacks.Progress(job.reference.text),
-            callbacks.StopEarly(job.settings.patience),
-            *([callbacks.Curves(tracker)] if tracker is not None else []),
-        ],
+def loader(trainer: Any, rows: Sequence[Any], batches: Sequence[list[int]], collate: Any) -> Any:
+    """The batches of a run, each shared out among the processes; InputError where that cannot be."""
+    from torch.utils.data import DataLoader
+
+    world, size = trainer.args.world_size, len(batches[0])
+    if size % world:
+        raise InputError(f"a batch of {size} rows cannot be shared by {world} processes; change batch_size")
+    shares = [batch[rank::world] for batch in batches for rank in range(world)]
+    made = DataLoader(
+        rows,  # type: ignore[arg-type]
+        batch_sampler=Plan(shares, size // world),
+        collate_fn=collate,
+        pin_memory=trainer.args.dataloader_pin_memory,
     )
+    return trainer.accelerator.prepare(made)
+
+
+def ready(trainer: Any, job: Job, tracker: Any) -> Any:
+    """The trainer with our progress bar, early stop and curves, and its LoRA layers fused where that helps."""
+    from transformers import PrinterCallback
+
+    from slmkit.specialization import callbacks
+
     trainer.remove_callback(PrinterCallback)
-    if lora is not None:
+    trainer.add_callback(callbacks.Progress(job.reference.text))
+    trainer.add_callback(callbacks.StopEarly(job.settings.patience))
+    if tracker is not None:
+        trainer.add_callback(callbacks.Curves(tracker))
+    if hasattr(trainer.model, "peft_config"):
         fused.fuse(trainer.model)
     return trainer
 
