@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit.agent.decision import Ask, Decision, State
+from slmkit.agent.defence import Defence
 from slmkit.agent.guard import Limits, RepeatGuard, Spent
 from slmkit.agent.language import language, marked
 from slmkit.agent.outcome import Effect, Outcome, Status, Step
@@ -33,12 +34,15 @@ class Episode:
         view: View,
         recorded: Sequence[Decision] = (),
         databases: str | Path | None = None,
+        defence: Defence | None = None,
     ) -> None:
         self.task, self.trial, self.limits, self.view = task, trial, limits, view
         self.recorded = list(recorded)
         self.session: Session = world.open(task, trial, databases)
         self.tools = compact_tools(self.session.tools) if view.compact else self.session.tools
         self.user = User(task)
+        self.defence = defence
+        self.tainted = ""
         self.spent = Spent(limits)
         self.guard = RepeatGuard()
         self.messages: list[dict[str, Any]] = [{"role": "system", "content": self.session.system}]
@@ -142,7 +146,8 @@ class Episode:
         for number, call in enumerate(calls):
             effect = self._effect(call, f"{trace_id(self.task.task_id, self.trial)}/{place}/{number}")
             effects.append(effect)
-            self.messages.append({"role": "tool", "tool_call_id": call.id, "name": call.name, "content": effect.text})
+            content = self._shown(effect)
+            self.messages.append({"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content})
         if self.guard.count > self.limits.repeats:
             self._end("loop", f"{self.guard.count} calls repeated an earlier one")
         elif self.invalid > self.limits.invalid:
@@ -154,6 +159,9 @@ class Episode:
         if self.guard.repeated(call.name, call.arguments):
             self.failures += 1
             return Effect(call.name, call.parsed(), access, "invalid", _error(language()["loop"]["repeated"]))
+        if self.tainted and access != "read" and access and not self.user.confirms(call.name, call.parsed()):
+            self.failures += 1
+            return Effect(call.name, call.parsed(), access, "invalid", _error(language()["loop"]["declined"]))
         done = self.session.call(call, key)
         wrote = done.status == "ok" and done.access != "read"
         self.guard.learnt(call.name, call.arguments, done.text, wrote, done.status == "fault")
@@ -166,6 +174,18 @@ class Episode:
                 self._wanted.remove(wanted)
                 return done
         return Effect(done.name, done.arguments, done.access, done.status, done.text, done.changes, wanted=False)
+
+    def _shown(self, effect: Effect) -> str:
+        """A tool result as the models see it: with a defence, without text that could hold instructions.
+
+        What the world itself says about a call that it refused is no foreign text.
+        """
+        own = effect.status in ("invalid", "error") and self.session.own_errors
+        if self.defence is None or own:
+            return effect.text
+        text, why = self.defence.withhold(effect.text)
+        self.tainted = self.tainted or why
+        return text
 
     def _unreadable(self, reply: Reply) -> None:
         """A call that cannot be read, or no word at all: the model is told and may try again."""
@@ -196,6 +216,8 @@ class Episode:
 
     def _hear(self, text: str) -> None:
         self.messages.append({"role": "user", "content": text})
+        if self.defence is not None:
+            self.tainted = self.tainted or self.defence.quoted(text)
         self.guard.news()
         self.spent.since_user = 0
 

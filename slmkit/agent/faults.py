@@ -16,7 +16,7 @@ from slmkit.agent.decision import Decider
 from slmkit.agent.loop import run_tasks
 from slmkit.agent.outcome import Outcome
 from slmkit.agent.tasks import Task
-from slmkit.agent.world import Hook, SqlSession, World, domain
+from slmkit.agent.world import SqlSession, World, domain
 from slmkit.errors import unknown
 from slmkit.records import ToolCall
 
@@ -84,7 +84,10 @@ def table(
         watched = Watched(world)
         outcomes = run_tasks(tasks, decider, watched, progress=False)
         won = [outcome.reward >= 1 for outcome in outcomes]
-        told = [not good and bool(outcome.reason or outcome.status != "done") for good, outcome in zip(won, outcomes)]
+        told = [
+            not good and bool(outcome.reason or outcome.status != "done")
+            for good, outcome in zip(won, outcomes, strict=True)
+        ]
         rows.append(
             {
                 "fault": kind,

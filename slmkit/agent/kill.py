@@ -45,8 +45,8 @@ def tasks_of(n: int, seed: int) -> list[Task]:
 def trial(folder: Path, n: int = 8, seed: int = 0, moment: float = 0.5, delay_s: float = 0.004) -> dict[str, Any]:
     """Kill a run at a share `moment` of its way, look, go on with it, look again.
 
-    Returns counts: `steps_before` on file at the kill, `torn` lines mended, `lost` steps (with an effect in a database but
-    not in the trace), `half_applied` databases, `repeated` steps in the trace, `repeated_writes`, and `success`
+    Returns counts: `steps_before` on file at the kill, `torn` lines mended, `lost` steps (with an effect in
+    a database but not in the trace), `half_applied` databases, `repeated` steps in the trace, `repeated_writes`, and `success`
     of the tasks after going on.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def trial(folder: Path, n: int = 8, seed: int = 0, moment: float = 0.5, delay_s:
     process = subprocess.Popen(command)
     _kill_at(process, folder / "trace.jsonl", round(moment * steps))
     found = look(folder, n, seed)
-    subprocess.run(command[:-1] + ["0"], check=True)
+    subprocess.run([*command[:-1], "0"], check=True)
     after = look(folder, n, seed)
     rewards = [reward for _, reward in json.loads((folder / "done.json").read_text(encoding="utf-8"))]
     return {
@@ -84,7 +84,7 @@ def look(folder: Path, n: int, seed: int) -> dict[str, int]:
     """What lies in the folder of a run."""
     lines = (folder / "trace.jsonl").read_bytes().split(b"\n") if (folder / "trace.jsonl").exists() else [b""]
     ids = [json.loads(line)["call_id"] for line in lines[:-1]]
-    on_file = {tuple(call_id.rsplit("/", 1))[0] for call_id in ids}
+    on_file = {call_id.rpartition("/")[0] for call_id in ids}
     found = {"steps": len(ids), "torn": int(lines[-1] != b""), "repeated": len(ids) - len(set(ids))}
     lost = half = again = 0
     for task in tasks_of(n, seed):
@@ -92,7 +92,7 @@ def look(folder: Path, n: int, seed: int) -> dict[str, int]:
             continue
         session = World().open(task, 0, folder)
         keys = [row[0] for row in session.connection.execute("SELECT key FROM journal")]  # type: ignore[attr-defined]
-        lost += sum(key.rsplit("/", 1)[0] not in on_file for key in keys)
+        lost += sum(key.rpartition("/")[0] not in on_file for key in keys)
         half += not whole(session)  # type: ignore[arg-type]
         writes = session.connection.execute("SELECT changes FROM journal WHERE changes <> '[]'").fetchall()  # type: ignore[attr-defined]
         goal = Counter(call["name"] for call in task.goal if session.access[call["name"]] != "read")

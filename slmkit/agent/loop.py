@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slmkit.agent.decision import Decider, decide_all
+from slmkit.agent.defence import Defence
 from slmkit.agent.episode import Episode
 from slmkit.agent.guard import Limits
 from slmkit.agent.outcome import Outcome
@@ -21,6 +22,7 @@ from slmkit.agent.view import View
 from slmkit.agent.world import World
 
 Agency = Literal["lm", "code"]
+DEFENCE = Defence()
 
 
 def run_task(
@@ -45,6 +47,7 @@ def run_tasks(
     trials: int = 1,
     view: View | None = None,
     agency: Agency = "lm",
+    defence: Defence | None = DEFENCE,
     databases: str | Path | None = None,
     batch: int = 128,
     progress: bool = True,
@@ -56,7 +59,8 @@ def run_tasks(
     `databases` (a folder) each trial keeps its database there, and a write that an earlier run made is not made
     again; without, databases live in memory and are rebuilt from the trace. In `lm` agency a root model chooses
     each step; in `code` agency a fixed graph asks models for errands (`slmkit.agent.graph`). `batch` tasks are
-    open at a time.
+    open at a time. Without a `defence` (None) foreign text reaches the models, and writes after it need no word of the
+    user.
     """
     from tqdm import tqdm
 
@@ -75,7 +79,7 @@ def run_tasks(
             while waiting and len(active) < batch:
                 place, (task, trial) = waiting.pop()
                 recorded = known.get(trace_id(task.task_id, trial), [])
-                episode = kind(task, trial, world, limits, view, recorded, databases)
+                episode = kind(task, trial, world, limits, view, recorded, databases, defence)
                 episode.replay()
                 active.append((place, episode))
             _step([episode for _, episode in active if not episode.over], decider, log, on_step)

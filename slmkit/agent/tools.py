@@ -12,6 +12,7 @@ from typing import Any
 
 from slmkit.agent.decision import Access
 from slmkit.agent.language import read
+from slmkit.agent.shape import mismatch
 from slmkit.errors import InputError, nearest
 from slmkit.mini import catalog, offers
 
@@ -74,24 +75,7 @@ def checked(tools: Sequence[Tool], name: str, arguments: dict[str, Any] | None) 
 
 def misfit(schema: Mapping[str, Any], arguments: dict[str, Any]) -> str:
     """The first thing wrong with arguments: shape by JSON Schema, unknown names, size, signs, dates."""
-    from jsonschema import Draft202012Validator
-
-    error = next(iter(sorted(Draft202012Validator(_closed(schema)).iter_errors(arguments), key=str)), None)
-    if error is not None:
-        where = ".".join(map(str, error.absolute_path))
-        return (f"{where}: " if where else "") + error.message[:120]
-    return _odd(arguments)
-
-
-def _closed(schema: Any) -> Any:
-    """The schema with further properties refused at every level."""
-    if not isinstance(schema, Mapping):
-        return schema
-    made = {
-        key: {name: _closed(part) for name, part in value.items()} if key == "properties" else _closed(value)
-        for key, value in schema.items()
-    }
-    return made | {"additionalProperties": False} if "properties" in schema else made
+    return mismatch(schema, arguments) or _odd(arguments)
 
 
 def _odd(value: Any, name: str = "") -> str:

@@ -46,6 +46,7 @@ class Session(Protocol):
     system: str
     tools: list[dict[str, Any]]
     access: Mapping[str, Access]
+    own_errors: bool  # whether errors are this program's words, and not those of a foreign server
 
     def call(self, call: ToolCall, key: str) -> Effect: ...
 
@@ -114,7 +115,7 @@ class SqlSession:
         offered: Sequence[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.domain, self.seed = domain, seed
+        self.domain, self.seed, self.own_errors = domain, seed, True
         self.kept = [tool for tool in domain.tools if offered is None or tool.name in offered]
         self.system = system(domain.name)
         self.tools = [tool.schema for tool in self.kept]
