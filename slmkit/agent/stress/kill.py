@@ -1,4 +1,4 @@
-"""A run that is killed at any moment, and gone on with: `python -m slmkit.agent.kill FOLDER N SEED [DELAY_S]`.
+"""A run that is killed at any moment, and gone on with: `python -m slmkit.agent.stress.kill FOLDER N SEED [DELAY_S]`.
 
 The process plays tasks with the oracle, a trace and databases in FOLDER. Whoever starts it may kill it (SIGKILL) and
 start it again; `trial` does so at a random moment and looks at what is left.
@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from slmkit import files
-from slmkit.agent.faults import whole
+from slmkit.agent.stress.faults import whole
 from slmkit.agent.generate import make_tasks
 from slmkit.agent.loop import run_tasks
 from slmkit.agent.oracle import Oracle
@@ -45,12 +45,12 @@ def tasks_of(n: int, seed: int) -> list[Task]:
 def trial(folder: Path, n: int = 8, seed: int = 0, moment: float = 0.5, delay_s: float = 0.004) -> dict[str, Any]:
     """Kill a run at a share `moment` of its way, look, go on with it, look again.
 
-    Returns counts: `steps_before` on file at the kill, `torn` lines mended, `lost` steps (with an effect in
-    a database but not in the trace), `half_applied` databases, `repeated` steps in the trace, `repeated_writes`, and `success`
-    of the tasks after going on.
+    Returns counts: `steps_before` on file at the kill, `torn` lines mended, `lost` steps (in a database but not in the
+    trace), `half_applied` databases, `repeated` steps in the trace, `repeated_writes`; and `success`, the share of
+    tasks that succeed after going on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "slmkit.agent.kill", str(folder), str(n), str(seed), str(delay_s)]
+    command = [sys.executable, "-m", "slmkit.agent.stress.kill", str(folder), str(n), str(seed), str(delay_s)]
     steps = sum(task.n_calls + len(task.turns) for task in tasks_of(n, seed))
     process = subprocess.Popen(command)
     _kill_at(process, folder / "trace.jsonl", round(moment * steps))
