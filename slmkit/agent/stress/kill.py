@@ -17,10 +17,10 @@ from random import Random
 from typing import Any
 
 from slmkit import files
-from slmkit.agent.stress.faults import whole
 from slmkit.agent.generate import make_tasks
 from slmkit.agent.loop import run_tasks
 from slmkit.agent.oracle import Oracle
+from slmkit.agent.stress.faults import whole
 from slmkit.agent.tasks import Task
 from slmkit.agent.world import World
 
