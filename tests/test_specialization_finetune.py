@@ -22,7 +22,7 @@ from specialists import call, row, rows
 from slmkit import files, models
 from slmkit.errors import InputError
 from slmkit.models import loading, parse_reference
-from slmkit.specialization import checkpoints, data, fused, launch, peft_config, reward, training
+from slmkit.specialization import checkpoints, data, fused, launch, peft_config, reward, training, trimmed
 from slmkit.specialization.finetune import Settings, finetune, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,6 +163,27 @@ def test_one_product_a_layer_gives_what_peft_gives(base):
     assert len(found[0]) == 26
     for plain, one_product in zip(*found, strict=True):
         assert torch.allclose(plain, one_product, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("architecture", ["lfm2", "llama"])
+def test_the_last_feed_forward_at_answers_only_changes_no_gradient(tmp_path, architecture):
+    folder = str(specialists.base(tmp_path, architecture=architecture))
+    found = []
+    for trimming in (False, True):
+        model = loading.load_weights(parse_reference(folder), folder, "cpu", "auto", False)
+        block = trimmed.last_feed_forward(model)
+        seen = []
+        block.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].shape[1]))
+        trim = trimmed.Trim(model)
+        inner = next(module for module in block.modules() if isinstance(module, torch.nn.Linear))
+        inner.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0].shape[1]))
+        with trim.only(5 if trimming else 0):
+            logits = model(input_ids=torch.arange(5, 45).view(2, 20), logits_to_keep=5).logits
+        logits.square().mean().backward()
+        assert (5 if trimming else 20) in seen and (20 not in seen[1:]) == trimming
+        found.append([logits.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    for whole, cut in zip(*found, strict=True):
+        assert torch.allclose(whole, cut, rtol=1e-4, atol=1e-8)
 
 
 def test_rewards_judge_calls_and_refusals():

@@ -67,7 +67,7 @@ class Settings:
 
     def n_between(self, n_rows: int) -> int:
         """Steps between two evaluations."""
-        return self.evaluate_every or max(1, self.n_steps(n_rows) // 10)
+        return self.evaluate_every or max(1, self.n_steps(n_rows) // 6)
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON."""

@@ -19,6 +19,7 @@ from slmkit.specialization import fused
 from slmkit.specialization.data import Encoded, Row, collate
 from slmkit.specialization.reward import rewards
 from slmkit.specialization.settings import Settings
+from slmkit.specialization.trimmed import Trim
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
@@ -101,13 +102,16 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
 
     rows = [*job.rows, *job.general]
 
+    trim = Trim(None)
+
     class Trainer(judged(SFTTrainer, job)):  # type: ignore[misc]
         def get_train_dataloader(self):  # type: ignore[no-untyped-def]
             return loader(self, rows, batches, lambda chosen: collate(chosen, job.pad))
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):  # type: ignore[no-untyped-def]
             labels = inputs.pop("labels")
-            logits = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
+            with trim.only(labels.shape[1]):
+                logits = model(**inputs, use_cache=False, logits_to_keep=labels.shape[1]).logits
             loss = torch.nn.functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum"
             )
@@ -125,6 +129,8 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
         processing_class=job.tokenizer,
         peft_config=lora,
     )
+    if not job.settings.gradient_checkpointing:  # which runs layers again when the positions are forgotten
+        trim = Trim(trainer.model)
     return ready(trainer, job, tracker)
 
 
