@@ -23,8 +23,7 @@ class Oracle:
         self.tasks: Mapping[str, Task] = {task.task_id: task for task in tasks}
 
     def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
-        reply = self.reply(state)
-        return Decision(reply, self.name)
+        return Decision(errand(self.reply(state), state.kind), self.name)
 
     def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
         return [self.decide(ask.messages, ask.tools, ask.state) for ask in asks]
@@ -53,3 +52,16 @@ class Oracle:
         starts = [place for place in spoken if state.history[place]["content"] not in own]
         results = [m["content"] for m in state.history[starts[-1] :] if m["role"] == "tool"]
         return task.turns[min(len(starts), len(task.turns)) - 1], results
+
+
+def errand(reply: Reply, kind: str) -> Reply:
+    """The reply as the answer to an errand of code agency, where the step is one: one JSON object as text."""
+    if not kind.startswith("errand:"):
+        return reply
+    call = reply.tool_calls[0] if reply.tool_calls else None
+    answers = {
+        "errand:plan": {"call": call.name if call else "none"},
+        "errand:fill": call.parsed() if call else {},
+        "errand:close": {"text": reply.content},
+    }
+    return Reply(content=json.dumps(answers[kind], ensure_ascii=False), model=reply.model)
