@@ -415,3 +415,26 @@ def test_general_rows_are_good_rows_of_trained_tools():
     assert made == list(data.general_rows(60, seed=5)) != list(data.general_rows(60, seed=6))
     assert not held & {tool["function"]["name"] for one in made for tool in one["tools"]}
     assert 0.1 < np.mean([not reward.wanted(one) for one in made]) < 0.6
+
+
+def test_a_template_that_refuses_system_turns_is_met_as_in_serving(tmp_path):
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+    folder = str(specialists.base(tmp_path / "a", template=refusing + specialists.MARKED.lstrip()))
+    model = models.load(folder)
+    one = row("Set an alarm for 7", call("set_alarm", hour=7))
+    one["messages"].insert(0, {"role": "system", "content": "Be brief."})
+    assert data.prompt(model.tokenizer, one) == model.render(one["messages"][:-1], one["tools"])
+    assert "Be brief.\n\nSet an alarm" in data.text(model.tokenizer, one)
+    model.tokenizer.chat_template = "{{ raise_exception('never') }}"
+    with pytest.raises(InputError, match="chat template refuses the row"):
+        data.encode(model.tokenizer, [one])
+
+
+def test_a_run_says_nothing_but_its_bar(base, tmp_path):
+    given = write_rows(tmp_path)
+    environment = {**ENVIRONMENT, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "TQDM_DISABLE": "1"}
+    words = [*COMMAND, base, *given, *options(tmp_path / "run", steps=2, evaluate_every=1)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{base}+{tmp_path / 'run' / 'adapter'}" and done.stderr.strip() == ""
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))

@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from slmkit.errors import InputError
-from slmkit.models.messages import for_template, with_tools
+from slmkit.models.messages import for_template, variants, with_tools
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,13 @@ def _render(tokenizer: Any, messages: Sequence[dict], tools: Any, **options: Any
     told, offered = for_template(list(messages)), list(tools or []) or None
     if offered and "tools" not in str(tokenizer.chat_template):
         told, offered = with_tools(told, offered), None
-    return tokenizer.apply_chat_template(told, tools=offered, tokenize=False, **options)
+    errors = []
+    for variant in variants(told):  # as serving does: a template may refuse a system turn, or arguments as a mapping
+        try:
+            return tokenizer.apply_chat_template(variant, tools=offered, tokenize=False, **options)
+        except Exception as error:  # a template raises what it likes
+            errors.append(error)
+    raise InputError(f"the base's chat template refuses the row ({' '.join(str(errors[0]).split())[:120]})")
 
 
 def encode(tokenizer: Any, rows: Sequence[Row], longest: int = 2048, name: str = "rows") -> list[Encoded]:

@@ -17,6 +17,7 @@ from slmkit.models.reference import Reference
 from slmkit.specialization import card as cards
 from slmkit.specialization import checkpoints, data, memory, peft_config
 from slmkit.specialization.data import Encoded, Row
+from slmkit.specialization.quiet import quiet
 from slmkit.specialization.settings import Settings
 
 
@@ -142,7 +143,8 @@ def complete(job: Job, out: Path, known: dict[str, Any], tracker: Any, make: Mak
     """Train, and write `out/adapter` with its card, which says what is `known` and what the run found."""
     began = clock()
     memory.reset_peak(job.model.device.type)
-    trainer, stopped, before = train(job, out, tracker, make)
+    with quiet():
+        trainer, stopped, before = train(job, out, tracker, make)
     made = {**known, **facts(job, trainer, stopped, before, clock() - began)}
     if trainer.is_world_process_zero():
         write(job, trainer, out, made)
