@@ -32,7 +32,7 @@ def decisions(items: pd.DataFrame) -> pd.DataFrame:
         for kind, right in parts.items():
             if len(right):
                 low, high = stats.wilson(int(right.sum()), len(right))
-                rows.append({"name": name, "role": group["role"].iloc[0], "decision": kind, "n": len(right),
+                rows.append({"name": name, "role": group["role"].iloc[0], "set": kind, "n": len(right),
                              "estimate": right.mean(), "low": low, "high": high})  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -24,8 +24,8 @@ def schema_change(lab: Lab) -> pd.DataFrame:
     """
     n, sizes = lab.sizes.arm_examples, lab.sizes
     make = lab.task.rows_after_change
-    new = {split: [synonyms(row) for row in make(split, count)]
-           for split, count in (("train", n), ("validation", sizes.validation_items), ("test", sizes.n_side))}  # fmt: skip
+    counts = {"train": n, "validation": sizes.validation_items, "test": sizes.n_side}
+    new = {split: [synonyms(row) for row in make(split, count)] for split, count in counts.items()}
     old_rows = lab.rows("train", n)
     old = lab.tune("before the change", old_rows, lab.arm_settings())
     again = lab.tune("after the change", new["train"], lab.arm_settings(), validation=new["validation"])

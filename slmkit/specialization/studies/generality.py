@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from slmkit.mini import catalog
@@ -43,4 +44,4 @@ def generality(lab: Lab) -> pd.DataFrame:
 def drift(items: pd.DataFrame, share: float) -> pd.DataFrame:
     """Items of the old skills answered by the specialist at one share of general data, and by the base: both arms."""
     old = items[items["set"].isin(GENERAL)]
-    return old[(old["share"] == share) | ((old["share"] < 0) & (old["role"] == "slm"))]
+    return old[np.isclose(old["share"], share) | ((old["share"] < 0) & (old["role"] == "slm"))]

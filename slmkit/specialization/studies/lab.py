@@ -60,7 +60,6 @@ class Lab:
         given = run.parameters
         self.run, self.seed = run, run.seed
         self.base, self.llm = pair(given["base"], given["llm"])
-        self.task = tasks.get(given["task"], given["data"] or None)
         sizes = config.TUNING[run.scale.name]
         self.sizes = replace(
             sizes,
@@ -79,6 +78,31 @@ class Lab:
         return self._rows[key]
 
     @cached_property
+    def task(self) -> tasks.Task:
+        """The task of the parameters; InputError with the nearest name."""
+        return tasks.get(self.run.parameters["task"], self.run.parameters["data"] or None)
+
+    def setting(self) -> pd.DataFrame:
+        """One row of what is compared, for a reader and for recorded results: models, task, sizes."""
+        sizes = {name: getattr(self.sizes, name) for name in ("n_examples", "n_seeds", "n_test", "n_side")}
+        row = {"base": self.base, "llm": self.llm, "task": self.task.name, **sizes, "rank": self.rank}
+        return pd.DataFrame([row | {"share": self.share, "says": self.task.says, "licence": self.task.licence}])
+
+    def preview(self) -> pd.DataFrame:
+        """Rows of each split: what is asked, which tools are on offer, what is right."""
+        rows = []
+        for split in tasks.SPLITS:
+            row = self.rows(split, self.sizes.n_side if split in ("test", "no_call") else 2)[0]
+            calls = [call["function"] for call in row["messages"][-1].get("tool_calls") or []]
+            right = ", ".join(f"{call['name']} {call['arguments']}" for call in calls)
+            offered = ", ".join(tool["function"]["name"] for tool in row["tools"])
+            asked = next(m["content"] for m in reversed(row["messages"]) if m["role"] == "user")
+            rows.append(
+                {"split": split, "asked": asked[:140], "tools": offered[:90], "right": right[:120] or "no call"}
+            )
+        return pd.DataFrame(rows)
+
+    @cached_property
     def sets(self) -> dict[str, list[Row]]:
         """The task's test set, and requests that no tool on offer fits."""
         return {"task": self.rows("test", self.sizes.n_test), "no call": self.rows("no_call", self.sizes.n_side)}
@@ -94,10 +118,10 @@ class Lab:
         steps = sizes.steps and max(2, round(sizes.steps * min(1.0, (n / sizes.n_examples) ** 0.37)))
         made = Settings(
             rank=self.rank, alpha=2 * self.rank, steps=steps, batch_size=sizes.batch_size, seed=self.seed + seed,
-            general_share=self.share, validation_items=sizes.validation_items, warmup_steps=min(10, max(1, steps // 5)),
+            general_share=self.share, validation_items=sizes.validation_items, warmup_steps=min(10, steps // 5) if steps else 10,
         )  # fmt: skip
         made = replace(made, **changes)
-        return made if made.evaluate_every else replace(made, evaluate_every=max(1, made.n_steps(n) // 3))
+        return made if made.evaluate_every else replace(made, evaluate_every=max(made.n_steps(n) // 3, min(5, made.n_steps(n))))
 
     def arm_settings(self, seed: int = 0, **changes: Any) -> Settings:
         """How the ways to train are compared: equal examples, equal steps, no general data."""

@@ -108,6 +108,4 @@ class Part:
             with_tools = (batch.ids == self.tools).any(axis=1)
             keep = (~with_tools if self.data == "no tool calls" else with_tools)[:, None]
             if keep.any():
-                return batch._replace(
-                    weights=batch.weights * keep, calls=batch.calls & keep, texts=batch.texts & keep
-                )
+                return batch._replace(weights=batch.weights * keep, calls=batch.calls & keep, texts=batch.texts & keep)

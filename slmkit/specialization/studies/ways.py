@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,11 +11,10 @@ from slmkit.mini import catalog
 from slmkit.specialization import tasks
 from slmkit.specialization.data import Row
 from slmkit.specialization.finetune import Tuned
-from slmkit.specialization.studies import asking
-from slmkit.specialization.studies.lab import SHOTS, Arm, Lab, short
+from slmkit.specialization.studies.lab import Arm, Lab, short
 
 SUPERVISED, FULL, DISTILLED = "supervised (LoRA)", "supervised, all weights", "distilled from the larger model"
-CURRICULUM, MULTI_TASK, PREFERENCE = "curriculum", "multi-task", "preference (DPO)"
+CURRICULUM, MULTI_TASK, PREFERENCE = "curriculum", "multi-task", "supervised, then preference (DPO)"
 FULL_RATE = 5e-4  # all weights take a quarter of an adapter's rate
 
 
@@ -40,46 +40,37 @@ def ways(lab: Lab) -> pd.DataFrame:
     return lab.answers(arms, asked)
 
 
-def taught(lab: Lab, rows: list[Row]) -> list[dict]:
-    """Rows with the larger model's answers, given examples and the grammar, where these are valid calls of one tool.
-
-    The requests are the same; only what is learnt from them changes. Requests that want no call keep their answer.
-    """
-    from slmkit import models
-
-    shown = [asking.with_examples(row, rows, SHOTS) for row in rows]
-    replies = models.load(lab.llm).chat_many(
-        [asking.request(row) for row in shown], progress=False, constrained=True, max_tokens=96
-    )
-    found = []
-    for row, reply in zip(rows, replies, strict=True):
-        if not row["messages"][-1].get("tool_calls"):
-            found.append(dict(row))
-        elif reply.tool_calls and not asking.invalid(row, reply):
-            message = {"role": "assistant", "content": "", "tool_calls": [call.openai() for call in reply.tool_calls]}
-            found.append({**row, "messages": [*row["messages"][:-1], message]})
-    return found
-
-
 def _distilled(lab: Lab, rows: list[Row], seed: int) -> Tuned:
-    learnt = taught(lab, rows)
-    right = sum(one["messages"][-1].get("tool_calls") is not None for one in learnt)
-    if len(learnt) < 2 or not right:  # a teacher without one valid call teaches what the requests without call teach
-        learnt = [row for row in rows if not row["messages"][-1].get("tool_calls")] * 2 or list(rows[:2])
-    return lab.tune(DISTILLED, learnt, lab.arm_settings(seed))
+    """The larger model's own answers, bound by the grammar, in place of the right ones."""
+    from slmkit import models
+    from slmkit.specialization.methods.distillation import distilled
+
+    taught = distilled(rows, models.load(lab.llm), constrained=True, progress=False)
+    return lab.tune(DISTILLED, taught.rows, lab.arm_settings(seed))
 
 
 def _multi_task(lab: Lab, rows: list[Row], seed: int) -> Tuned:
     """One adapter for the task and one more held-out domain, half of the examples each."""
+    from slmkit.specialization.methods.mixture import multi_task
+
     other = next(name for name in catalog.held_out_domains() if name != lab.task.name)
-    half = len(rows) // 2
-    return lab.tune(
-        MULTI_TASK, [*rows[:half], *tasks.get(other).rows("train", len(rows) - half, seed)], lab.arm_settings(seed)
-    )
+    both = {lab.task.name: rows, other: tasks.get(other).rows("train", len(rows), seed)}
+    return lab.tune(MULTI_TASK, multi_task(both, len(rows), seed), lab.arm_settings(seed))
 
 
 def _preferred(lab: Lab, rows: list[Row], seed: int) -> Tuned:
-    raise NotImplementedError
+    """DPO on the supervised adapter's own mistakes, for half as many steps again."""
+    from slmkit.specialization.methods.preference import Preference, prefer
+
+    start = lab.tune(SUPERVISED, rows, lab.arm_settings(seed))
+    settings = lab.arm_settings(seed)
+    steps = max(1, settings.n_steps(len(rows)) // 2)
+    settings = replace(settings, learning_rate=settings.learning_rate / 10, steps=steps, warmup_steps=1)
+    folder = start.adapter.parent.with_name(f"{start.adapter.parent.name}-preference")
+    validation = lab.rows("validation", lab.sizes.validation_items)
+    tuned = prefer(start, rows, validation, settings, folder, Preference(samples=2))
+    lab.keep(PREFERENCE, lab.base, len(rows), settings, tuned)
+    return tuned
 
 
 def sizes(lab: Lab) -> pd.DataFrame:

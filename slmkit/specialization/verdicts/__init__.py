@@ -9,9 +9,10 @@ from __future__ import annotations
 from slmkit import judging
 from slmkit.records import Verdict
 from slmkit.specialization.verdicts import designs, gains, operation
-from slmkit.specialization.verdicts.evidence import Evidence
+from slmkit.specialization.verdicts.evidence import MARGIN, Evidence
+from slmkit.specialization.verdicts.numbers import headline
 
-__all__ = ["RULES", "Evidence", "judge"]
+__all__ = ["MARGIN", "RULES", "Evidence", "headline", "judge"]
 
 RULES: dict[str, judging.Rule] = designs.RULES | gains.RULES | operation.RULES
 

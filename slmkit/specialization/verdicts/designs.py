@@ -79,9 +79,7 @@ def data_needed(e: Evidence) -> Finding:
     if not steps:
         return _not_run("S0-15")
     both = _of(e, steps, "LFM2", unseen=False)
-    tests = {
-        data: e.difference(_of(e, steps, "LFM2", data=data, unseen=False), both) for data in scratch.DATA[1:]
-    }
+    tests = {data: e.difference(_of(e, steps, "LFM2", data=data, unseen=False), both) for data in scratch.DATA[1:]}
     costs = below(tests, -COST)
     needed = [name for name, yes in costs.items() if yes]
     first = tests[scratch.DATA[1]]
@@ -112,10 +110,6 @@ def _of(
     found = items[(items["steps"] == steps) & (items["design"] == design) & (items["size"] == size)]
     found = found[(found["data"] == data) & ((found["set"] == UNSEEN) | (not unseen))]
     return found.assign(id=found["set"] + "/" + found["id"].astype(str))
-
-
-def _minus(e: Evidence, steps: int, a: pd.DataFrame, b: pd.DataFrame) -> stats.PairedDifference:
-    return e.difference(a, b)
 
 
 def _above(found: stats.PairedDifference) -> bool:

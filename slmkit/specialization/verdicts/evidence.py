@@ -17,7 +17,7 @@ from slmkit.specialization.studies.lab import short
 
 MARGIN = 0.03  # the ledger's, in shares; no parameter of a run moves it
 SEEDS = 3  # that the ledger asks for
-METHOD = "exact match of name and all arguments, greedy, no grammar, test phrasings apart; paired, resampling unit: item"
+METHOD = "exact match of name and all arguments, greedy, no grammar, test phrasings apart; paired by item"
 
 
 @dataclass(frozen=True, eq=False)

@@ -194,7 +194,8 @@ def methods_work(e: Evidence) -> Finding:
         method=f"{METHOD}; equal examples and steps, Holm",
         figure="figure-ways",
         unit="points over the base, supervised",
-        condition=f"gains shown: {', '.join(works) or 'none'}; not shown: {', '.join([*not_shown, *missing]) or 'none'}; "
+        condition=f"gains shown: {', '.join(works) or 'none'}; "
+        f"not shown: {', '.join([*not_shown, *missing]) or 'none'}; "
         f"more than supervised tuning: {', '.join(more) or 'none'}",
         models=[e.base],
         **measures(tests[ways.SUPERVISED]),
