@@ -70,7 +70,7 @@ def run_tasks(
     outcomes: list[Outcome | None] = [None] * len(todo)
     with ExitStack() as stack:
         log = stack.enter_context(Trace(trace)) if trace is not None else None
-        known = log.decisions() if log else {}
+        known = log.decisions(decider.name) if log else {}
         hidden = {} if progress else {"disable": True}
         bar = stack.enter_context(tqdm(total=len(todo), desc=decider.name, unit="task", delay=1, **hidden))
         waiting = list(enumerate(todo))[::-1]

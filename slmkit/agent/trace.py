@@ -38,9 +38,9 @@ class Trace:
             content = content[os.write(self.handle, content) :]
         os.fsync(self.handle)
 
-    def decisions(self) -> dict[str, list[Decision]]:
-        """The whole steps on file: decisions in order, by trace id."""
-        return read_decisions(self.path)
+    def decisions(self, source: str = "") -> dict[str, list[Decision]]:
+        """The whole steps on file: decisions in order, by trace id; as `read_decisions`."""
+        return read_decisions(self.path, source)
 
     def close(self) -> None:
         os.close(self.handle)
@@ -113,8 +113,11 @@ def lines_of(ask: Ask, decision: Decision, source: str) -> list[Call]:
     return lines
 
 
-def read_decisions(path: str | Path) -> dict[str, list[Decision]]:
-    """Decisions of a trace in order, by trace id; InputError names a line that is no record of a call."""
+def read_decisions(path: str | Path, source: str = "") -> dict[str, list[Decision]]:
+    """Decisions of a trace in order, by trace id.
+
+    Raises InputError naming a line that is no record of a call, or that another decider than `source` wrote.
+    """
     found: dict[str, list[Decision]] = {}
     open_steps: dict[str, list[ModelCall]] = {}
     for number, row in enumerate(files.read_jsonl(path), 1):
@@ -124,6 +127,8 @@ def read_decisions(path: str | Path) -> dict[str, list[Decision]]:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
             raise InputError(f"{path}:{number}: {where}: {problem['msg']}; this is no trace of an agent") from None
+        if source and line.source != source:
+            raise InputError(f"{path}:{number}: a step of {line.source!r}, not {source!r}; name another file")
         steps = found.setdefault(line.trace_id, [])
         if line.call_id.endswith("/0"):  # a step that was cut off is told anew from its first call
             open_steps[line.trace_id] = []
