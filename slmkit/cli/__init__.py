@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from slmkit.cli.agent import agent_app
 from slmkit.cli.cost import cost_app
 from slmkit.cli.serve import serve
 from slmkit.cli.specialize import export, finetune
@@ -28,6 +29,7 @@ app.add_typer(score_app, name="score")
 app.add_typer(data_app, name="data")
 app.add_typer(mini_app, name="mini")
 app.add_typer(cost_app, name="cost")
+app.add_typer(agent_app, name="agent")
 app.command()(serve)
 app.command()(finetune)
 app.command()(export)

@@ -76,7 +76,7 @@ class Lab:
 
     @functools.cached_property
     def extra(self) -> list[Task]:
-        """More tasks in which a tool breaks, and more long ones, beside those of `test`: few of either come by chance."""
+        """More tasks in which a tool breaks, and more long ones, beside those of `test`: few come by chance."""
         n, known = max(2, len(self.test) // 4), {task.task_id for task in self.test}
         more = shared.tasks("test", len(self.test) + 12 * n, self.run.seed)
         broken = [task for task in more if task.kind == "tool_error" and task.task_id not in known][:n]
@@ -103,6 +103,10 @@ class Lab:
         dense_usd, sparse_usd = (0.75 * rates[name][0] + 0.25 * rates[name][1] for name in ("dense", "sparse"))
         return sparse_usd / dense_usd
 
+    def sparse_price(self) -> pd.DataFrame:
+        """`sparse` as a table of one row: model, ratio."""
+        return pd.DataFrame([{"model": SPARSE, "dense": self.parameters["llm_priced_as"], "ratio": self.sparse}])
+
     def preview(self) -> pd.DataFrame:
         """One task of each kind: what is asked first, how many calls the goal makes, how it ends."""
         rows = {}
@@ -117,7 +121,7 @@ class Lab:
     def _calibrated(self) -> tuple[Routing, pd.DataFrame, pd.DataFrame]:
         table = mixed.signal_table(self.arms, self.calibration)
         names = tuple(_portable(ref) for ref in self.references)
-        target, value = self.parameters["target"], self.parameters["target_value"]
+        target, value = "budget", self.parameters["budget"]
         routing, tried = mixed.calibrated(
             self.arms, self.calibration, table, self.access, names, target, value, self.run.seed, self._traced
         )
@@ -196,8 +200,8 @@ class Lab:
         slm = self.parameters["slm"]
         known = {domain: self._reference(slm, domain) for domain in shared.DOMAINS}
         if any(ref == slm for ref in known.values()):
-            self.run.note(f"No adapters of single domains for {slm}: claim A2.7 is left out; `slmkit agent train` makes "
-                          "them.")  # fmt: skip
+            how = "`slmkit agent train` makes them"
+            self.run.note(f"No adapters of single domains for {slm}: claim A2.7 is left out; {how}.")
             return pd.DataFrame(columns=["arm", "task_id", "domain", "reward", "usd", "picked", "routed_right"])
         models = {domain: shared.load(ref, self.run.folder / "calls") for domain, ref in known.items()}
         return specialists.runs(self.arms, models, self.test, self.calibration)

@@ -149,6 +149,17 @@ def frontier(table: pd.DataFrame, n_resamples: int, rng: int = 0) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
+def solved(table: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Tasks solved by arm, Wilson: arm, n, k, estimate, low, high, in the order of `arms`."""
+    rows = []
+    for arm in arms:
+        part = table[table["arm"] == arm]
+        k, n = int((part["reward"] >= 1).sum()), len(part)
+        low, high = stats.wilson(k, n)
+        rows.append({"arm": arm, "n": n, "k": k, "estimate": k / n, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
 def rewards(table: pd.DataFrame, arm: str, column: str = "reward") -> pd.Series:
     """One number a task for an arm, the mean over its seeds, by task id."""
     return table[table["arm"] == arm].groupby("task_id")[column].mean()

@@ -1,4 +1,4 @@
-"""The way of the goal: every question on it with the right reply, for states to compare on and rows to train on."""
+"""The way of the goal: every question on it with the right reply: states on which models are compared."""
 
 from __future__ import annotations
 
@@ -34,16 +34,3 @@ def goal_steps(tasks: Sequence[Task], world: World | None = None) -> list[tuple[
     watched = Watched(Oracle(tasks))
     loop.run_tasks(tasks, watched, world, progress=False)
     return [(ask, decision.reply) for ask, decision in watched.seen]
-
-
-def rows(tasks: Sequence[Task], world: World | None = None) -> list[dict[str, Any]]:
-    """Training rows for `specialization.finetune`: conversation and tools as the loop shows them, the goal's reply.
-
-    Take tasks of the split `train`; the tests of the world are no training data.
-    """
-    made = []
-    for ask, reply in goal_steps(tasks, world):
-        calls = [call.model_copy(update={"id": call.id or "c0"}) for call in reply.tool_calls]
-        last = reply.model_copy(update={"tool_calls": calls}).message()
-        made.append({"messages": [*ask.messages, last], "tools": ask.tools})
-    return made
