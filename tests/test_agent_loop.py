@@ -182,7 +182,8 @@ def test_the_trace_is_on_disk_before_the_effect(tmp_path):
 def test_decisions_of_several_calls_come_back_whole(tmp_path):
     small, large = Reply(content="a", model="s"), Reply(content="b", model="l", usage=Usage(prompt=5))
     made = Decision(
-        large, "l", ("invalid",), (ModelCall("s", "small", small, 0.1, "2026-01", False), ModelCall("l", "large", large)),
+        large, "l", ("invalid",),
+        (ModelCall("s", "small", small, 0.1, "2026-01", False), ModelCall("l", "large", large)),
         {"grounding": 0.5},
     )  # fmt: skip
     composed = Decision(Reply(content="c"), "vote", calls=made.calls)

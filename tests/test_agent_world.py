@@ -100,7 +100,8 @@ BAD = [
     ("extend_rental", {"rental_id": "RN1\u0000", "extra_days": 2}, "control"),
     ("add_rental_extras", {"reservation_id": "RN1", "extra": "yacht", "quantity": 1}, "none of"),
     ("search_rental_vehicles", {"location": "Oslo", "pickup_date": "2026-02-30", "dropoff_date": "2026-03-01"}, "date"),
-    ("reserve_rental_vehicle", {"model": "Audi A4", "driver": {"name": "A"}, "pickup_date": "2027-01-01", "days": 2}, "age"),
+    ("reserve_rental_vehicle", {"model": "Audi A4", "driver": {"name": "A"}, "pickup_date": "2027-01-01", "days": 2},
+     "age"),
     ("extend_rentals", {}, "did you mean extend_rental"),
 ]  # fmt: skip
 
