@@ -235,7 +235,7 @@ def test_a_killed_run_resumes_to_the_same_result(base, tmp_path):
     )
     words = [base, json.dumps(typed.record()), str(tmp_path / "cut"), json.dumps(rows(6)), json.dumps(rows(20))]
     process = subprocess.Popen([sys.executable, "-c", script, *words], env=ENVIRONMENT)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (tmp_path / "cut" / "now").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
@@ -430,6 +430,7 @@ def test_a_template_that_refuses_system_turns_is_met_as_in_serving(tmp_path):
         data.encode(model.tokenizer, [one])
 
 
+@pytest.mark.full  # a process of its own, whose imports take most of its time
 def test_a_run_says_nothing_but_its_bar(base, tmp_path):
     given = write_rows(tmp_path)
     environment = {**ENVIRONMENT, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "TQDM_DISABLE": "1"}
