@@ -41,6 +41,16 @@ class Tool:
         return self.schema["function"]["parameters"]
 
 
+@dataclass(frozen=True)
+class Domain:
+    """A business: its tables, what fills them from a seed, its tools."""
+
+    name: str
+    schema: str
+    populate: Callable[[sqlite3.Connection, int], None]
+    tools: tuple[Tool, ...]
+
+
 @cache
 def schema_of(domain: str, name: str) -> dict[str, Any]:
     """The schema of a tool: as the minis' kept-out catalogue has it, or as `data/agent/tools.yaml` adds it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from slmkit.agent.language import system
 from slmkit.agent.observe import observation, within
 from slmkit.agent.outcome import Effect
 from slmkit.agent.tasks import Call, Task
-from slmkit.agent.tools import Tool, ToolError, checked
+from slmkit.agent.tools import Domain, Tool, ToolError, checked
 from slmkit.errors import unknown
 from slmkit.records import ToolCall
 
@@ -28,16 +27,6 @@ DOMAINS = ("car_rental", "insurance_claims")
 Hook = Callable[[int, ToolCall], Any]  # number of the call and the call: may raise what a tool may raise, or hang
 Garble = Callable[[int, str], str | bytes]  # number of the call and its result, as it comes over a bad line
 TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A business: its tables, what fills them from a seed, its tools."""
-
-    name: str
-    schema: str
-    populate: Callable[[sqlite3.Connection, int], None]
-    tools: tuple[Tool, ...]
 
 
 class Session(Protocol):

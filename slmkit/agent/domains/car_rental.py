@@ -8,8 +8,7 @@ from typing import Any
 
 from slmkit.agent.domains.draws import distinct, generator, made_id, numbers
 from slmkit.agent.language import folder
-from slmkit.agent.tools import ToolError, bind
-from slmkit.agent.world import Domain
+from slmkit.agent.tools import Domain, ToolError, bind
 
 USD_A_DAY = {"small": 30, "medium": 45, "large": 60, "luxury": 120, "minibus": 90}
 USD_EXTRA_A_DAY = {"child_seat": 6, "gps": 5, "snow_chains": 7, "roof_box": 9, "wifi": 4}

@@ -8,8 +8,7 @@ from typing import Any
 
 from slmkit.agent.domains.draws import distinct, generator, made_id, numbers
 from slmkit.agent.language import folder
-from slmkit.agent.tools import ToolError, bind
-from slmkit.agent.world import Domain
+from slmkit.agent.tools import Domain, ToolError, bind
 
 PERILS = ("flood", "hail", "burglary", "vandalism", "lightning", "earthquake")
 CAUSES = ("fire", "theft", "water", "storm", "collision")
