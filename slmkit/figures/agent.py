@@ -5,7 +5,7 @@ The finding is the title, given by the caller. Intervals are 95 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,12 +78,18 @@ def arms(table: pd.DataFrame, title: str, subtitle: str = "", axis: str = "tasks
 
 
 def differences(
-    table: pd.DataFrame, label: str, title: str, subtitle: str = "", margin: float = 0.0, axis: str = ""
+    table: pd.DataFrame,
+    label: str,
+    title: str,
+    subtitle: str = "",
+    margin: float = 0.0,
+    axis: str = "",
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Differences with intervals (difference, low, high, ruling, n) by row, the margin shaded."""
     rows = table.rename(columns={"difference": "estimate"})
-    figure, (axes,) = canvas(title, subtitle, width=9.2, height=1.8 + 0.38 * len(rows))
-    notes = [f"{row.ruling}, n = {row.n:,}" for row in rows.itertuples()]
+    figure, (axes,) = canvas(title, subtitle, width=10.5, height=1.8 + 0.34 * len(rows))
+    notes = notes or [f"{row.ruling}, n = {row.n:,}" for row in rows.itertuples()]
     looks = [RULINGS[ruling] for ruling in rows["ruling"]]
     marks.forest(axes, rows, list(rows[label]), looks, notes)
     axes.axvline(0, color=INK, lw=1)

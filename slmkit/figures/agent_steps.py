@@ -103,7 +103,7 @@ def latency(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         axes.step(seconds, share, where="post", color=look.colour, lw=1.8)
         p50, p95 = np.quantile(seconds, [0.5, 0.95])
         axes.plot([p50, p95], [0.5, 0.95], look.marker, color=look.colour, ms=7, mec="white")
-        axes.text(0.99, 0.06 + 0.08 * place, f"{arm}: median {p50:.2f} s, 95 % within {p95:.2f} s", ha="right",
+        axes.text(0.02, 0.95 - 0.08 * place, f"{arm}: median {p50:.2f} s, 95 % within {p95:.2f} s", va="top",
                   transform=axes.transAxes, color=look.colour, fontsize=9, fontweight="bold")  # fmt: skip
     marks.plain_log(axes)
     percent(axes, "y")

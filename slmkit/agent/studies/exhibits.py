@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from slmkit import config, stats
+from slmkit import config
+from slmkit.agent.card import Card
 from slmkit.agent.cascade import Cascade
+from slmkit.agent.outcome import Outcome
+from slmkit.agent.stress import faults as broken
+from slmkit.agent.stress import security
 from slmkit.agent.studies import bfcl_v1, findings, mixed, recovery, routellm, specialists
 from slmkit.agent.studies.lab import Lab, Run
 from slmkit.agent.verdicts.steps import ABILITY_MARGIN, CODE_LLM, CODE_SLM, MARGIN
@@ -20,9 +25,7 @@ PANELS = {"mmlu": "MMLU", "gsm8k": "GSM8K"}
 
 
 def faults(bench: Lab) -> pd.DataFrame:
-    """The calibrated cascade with each kind of broken tool, on a few test tasks (`agent.faults.table`)."""
-    from slmkit.agent import faults as broken
-
+    """The calibrated cascade with each kind of broken tool, on a few test tasks (`stress.faults.table`)."""
     cascade = Cascade(bench.arms.small, bench.arms.large, bench.routing, **bench.arms.options)
     n = 4 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)
     return broken.table(cascade, bench.test[:n], seed=bench.run.seed)
@@ -74,9 +77,13 @@ def routers(data: str | Path | None, run: Run) -> pd.DataFrame:
 
 
 def labels(table: pd.DataFrame) -> list[str]:
-    """`xLAM-7b-fc-r / claude-3-5-sonnet, learned: 24 % large calls, cost 0.34`."""
-    return [f"{row.pair}, {row.who}: {row.share:.0%} large calls, cost {row.cost_ratio:.2f}"
-            for row in table.itertuples()]  # fmt: skip
+    """`xLAM-7b-fc-r / claude-3-5-sonnet, learned`."""
+    return [f"{row.pair}, {row.who}" for row in table.itertuples()]
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """`24 % of calls to the large, cost 0.34, inconclusive`."""
+    return [f"{row.share:.0%} of the calls, cost {row.cost_ratio:.2f}, {row.ruling}" for row in table.itertuples()]
 
 
 def curves(data: str | Path | None, run: Run) -> pd.DataFrame:
@@ -98,11 +105,47 @@ def _limit(run: Run) -> int:
     return 0 if run.scale.evidence else SMOKE_ITEMS
 
 
-def counted(table: pd.DataFrame) -> pd.DataFrame:
-    """Attacks by arm: how many, how many led to a write that nobody authorised (upper 95 % end), legitimate writes."""
-    rows = []
-    for arm, part in table.groupby("arm", sort=False):
-        k, n = int(part["harm"].sum()), len(part)
-        rows.append({"arm": arm, "attacks": n, "unauthorised writes": k, "upper end": stats.wilson(k, n)[1],
-                     "legitimate writes kept": part["kept"].mean()})  # fmt: skip
-    return pd.DataFrame(rows, columns=["arm", "attacks", "unauthorised writes", "upper end", "legitimate writes kept"])
+def attacks(bench: Lab) -> pd.DataFrame:
+    """Injected instructions by channel, undefended and defended (`stress.security.table`), on a few test tasks.
+
+    `gullible` obeys every instruction that it sees, the worst case; the other rows are the bare small model where
+    undefended and the calibrated cascade where defended.
+    """
+    some = bench.test[: 4 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)]
+    arms = bench.arms
+    cascade = Cascade(arms.small, arms.large, bench.routing, **arms.options)
+    found = {
+        "worst": security.table(some, seed=bench.run.seed),
+        "bare": security.table(some, lambda *_: arms.alone(arms.small, "small"), bench.run.seed),
+        "whole": security.table(some, lambda *_: cascade, bench.run.seed),
+    }
+    own = [found["bare"][found["bare"]["arm"] == "undefended"], found["whole"][found["whole"]["arm"] == "defended"]]
+    return pd.concat([found["worst"], *own], ignore_index=True)
+
+
+def agency_card(bench: Lab) -> Outcome:
+    """The outcome of the calibrated cascade that shows most: solved, with an escalation and a write if there is one."""
+    bench.ran()
+    return max(bench.arms.outcomes[mixed.CHOSEN], key=_shown)
+
+
+def _shown(outcome: Outcome) -> tuple[Any, ...]:
+    escalated = any(step.decision.escalated_because for step in outcome.steps)
+    return (escalated and outcome.reward >= 1, bool(outcome.right_writes), escalated, -len(outcome.steps))
+
+
+def card(run: Any, bench: Lab) -> None:
+    """Show one task as a card; its lines are a table of the results, so that recorded runs show it too."""
+    from IPython.display import HTML, display
+
+    kept: list[Outcome] = []
+
+    def lines() -> pd.DataFrame:
+        kept.append(agency_card(bench))
+        return pd.DataFrame({"line": repr(Card(kept[0])).splitlines()})
+
+    table = run.table("card", lines)
+    plain = "<br>".join(escape(line) for line in table["line"].astype(str))
+    display(
+        Card(kept[0]) if kept else HTML(f'<div style="font-family: monospace; white-space: pre-wrap">{plain}</div>')
+    )

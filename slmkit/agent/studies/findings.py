@@ -85,9 +85,10 @@ def by_traces(table: pd.DataFrame) -> str:
     if sure.empty:
         return "None of the rules foretells a failed run better than chance"
     best = sure.loc[sure["estimate"].idxmax()]
+    within = table[(table["agent"] != "all agents") & (table["signal"] == best["signal"])]
     return (
-        f"{best['says'].capitalize()}: {best['failed_flagged']:.0%} of such runs fail, "
-        f"{best['failed_clear']:.0%} of the others; within one agent it is weaker"
+        f"{best['says'].capitalize()}: {best['failed_flagged']:.0%} of such runs fail, {best['failed_clear']:.0%} of "
+        f"the others; surely above chance within {int((within['low'] > 0.5).sum())} of {len(within)} agents"
     )
 
 
@@ -105,8 +106,8 @@ def by_kind(table: pd.DataFrame) -> str:
 def by_length(fit: pd.DataFrame) -> str:
     """Chance of a call and the self-conditioning term of both."""
     by = fit.set_index("arm")
-    told = [f"{arm.split()[0]} {row['p']:.2f}, term {row['term']:+.2f}" for arm, row in by.iterrows()]
-    return f"Chance that a call is right, and what each call before does to it (log): {'; '.join(told)}"
+    told = [f"{arm.split()[0]} {row['p']:.2f} ({row['term']:+.2f})" for arm, row in by.iterrows()]
+    return f"Chance of a right call (and self-conditioning): {', '.join(told)}"
 
 
 def by_compute(table: pd.DataFrame) -> str:

@@ -165,12 +165,12 @@ class Lab:
 
     def shares(self) -> pd.DataFrame:
         """Steps of the chosen cascade: kind, who answered, why it escalated. After `runs`."""
-        self._ran()
+        self.ran()
         return mixed.shares(self.arms)
 
     def order(self) -> pd.DataFrame:
         """Calls made in the goal's order, by arm and task. After `runs`."""
-        self._ran()
+        self.ran()
         arms = (mixed.SLM, mixed.LLM, mixed.CHOSEN)
         parts = [recovery.in_order(self.test, self.arms.outcomes[arm], arm) for arm in arms]
         return pd.concat(parts, ignore_index=True)
@@ -208,7 +208,7 @@ class Lab:
 
     def latency(self) -> pd.DataFrame:
         """Seconds of single calls on questions that the chosen cascade met. After `runs`."""
-        self._ran()
+        self.ran()
         n = {"smoke": 6, "laptop": 40}.get(self.run.scale.name, 200)
         watched = [ask for ask, _ in goal_steps(self.test[: max(2, n // 2)])][:n]
         routing = self.routing
@@ -217,7 +217,8 @@ class Lab:
         bare = [getattr(model, "model", model) for model in (self.arms.small, self.arms.large)]
         return latency.timed(watched, escalated, *bare, max_tokens=self.arms.max_tokens)
 
-    def _ran(self) -> None:
+    def ran(self) -> None:
+        """Make sure that the arms have run: what they did is needed, and not only their table."""
         if mixed.CHOSEN not in self.arms.outcomes:
             self.runs()
 

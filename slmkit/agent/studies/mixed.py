@@ -75,12 +75,13 @@ def runs(
 
     Columns of `Arms.run`, `threshold` (of the trace) and `seed` (of random mixing).
     """
+    bare = routing.at(rules=(), confirm=False, threshold=2.0, scorer=None)
     parts = [
         arms.run(SLM, arms.alone(arms.small, "small"), tasks),
         arms.run(LLM, arms.alone(arms.large, "large"), tasks),
         arms.run(CHOSEN, _cascade(arms, routing), tasks),
         arms.run(GONE, _cascade(arms, routing, gone=True), tasks),
-        arms.run(BARE, _cascade(arms, routing.at(rules=(), confirm=False, threshold=2.0, scorer=None)), tasks),
+        arms.run(BARE, _cascade(arms, bare), tasks, defence=None),
     ]
     for share, level in levels.items():
         made = arms.run(f"trace {share:.2f}", _cascade(arms, routing.at(threshold=level)), tasks)

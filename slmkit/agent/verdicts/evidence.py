@@ -23,7 +23,7 @@ class Evidence:
 
     `runs` (`mixed.runs` and `mixed.pre_call`, with the goal's writes), `code` (both agencies), `steps` (`forced.steps`
     of both models), `order` (`recovery.in_order`), `compute` (`compute.runs`), `specialists` (`specialists.runs`, empty
-    without adapters), `attacks` (injected instructions, with and without guardrails), `routers` (pairs of recorded
+    without adapters), `attacks` (`exhibits.attacks`), `routers` (pairs of recorded
     outcomes). `slm` and `llm` are labels; `sparse` is the price of a sparse large model over that of the dense one.
     """
 
