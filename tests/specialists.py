@@ -61,6 +61,6 @@ def rows(n: int = 12) -> list[dict[str, Any]]:
     return [kinds[i % 3](i) for i in range(n)]
 
 
-def base(folder: Path, **options: Any) -> Path:
-    """A random model of two layers with a template that has generation marks."""
-    return write_model(folder, **{"architecture": "lfm2", "hidden_size": 32, "spread": 0.05, **options})
+def base(folder: Path, architecture: str = "lfm2", **options: Any) -> Path:
+    """A random model of two layers, small enough to be trained in a second."""
+    return write_model(folder, **{"architecture": architecture, "hidden_size": 32, "spread": 0.05, **options})

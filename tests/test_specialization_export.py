@@ -48,7 +48,7 @@ def test_the_merged_folder_answers_alike_and_says_how_to_serve_it(base, tuned, t
 
 def test_known_forms_of_calls_name_their_parser(tmp_path):
     template = specialists.MARKED.replace("<|call|>", "<tool_call>")
-    base = str(specialists.base(tmp_path / "base", template=template))
+    base = str(specialists.base(tmp_path / "base", "llama", template=template))
     made = finetune(base, rows(4), rows(1), Settings(steps=2, evaluate_every=1, rank=4, batch_size=4), tmp_path / "run")
     page = (export.export(made.adapter, tmp_path / "out").folder / "README.md").read_text(encoding="utf-8")
     assert page.count("--enable-auto-tool-choice --tool-call-parser hermes") == 2
