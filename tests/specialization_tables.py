@@ -25,7 +25,7 @@ def items(name: str, right: float, set_name: str = "task", role: str = "slm", n_
     )
     plain = {
         "name": name, "role": role, "constrained": False, "shots": 0, "seed": 0, "n": 0, "set": set_name,
-        "wants": "no_call" if "no" in set_name.split() or set_name.endswith("no_tool") else "call", "called": True,
+        "wants": "no_call" if "no" in set_name.split() or set_name.endswith("no tool fits") else "call", "called": True,
         "error": None, "invalid": False, "logprob": -0.5, "completion_tokens": 20, "prompt_tokens": 100,
         "seconds": 0.05,
     }  # fmt: skip

@@ -46,7 +46,7 @@ def test_learning_curve_says_where_it_crosses():
     levels = points.references(made.ladder(), made.BASE, made.LLM)
     said = points.crossing(curve, made.LLM)
     assert "from 200 examples: +30 points" in said
-    check(specialization.learning_curve(curve, levels, *TITLE, said), said, "(the paper)", made.LLM, "3 seeds")
+    check(specialization.learning_curve(curve, levels, *TITLE, said), said, "(the paper)", made.LLM, "60%")
     assert "not level" in points.crossing(curve[curve["n"] == 50], made.LLM)
     assert "50 examples give 20%" in findings.by_curve(curve)
 
@@ -59,7 +59,7 @@ def test_labels_of_references_do_not_collide():
 def test_rank_and_data():
     table = points.ranks(made.ranks({2: 0.5, 16: 0.6}, 0.55))
     check(specialization.rank_and_data(table, *TITLE), "rank 16", "all weights", "60%\n9 s", "kept: old skills")
-    assert "rank 16 learns most" in findings.by_rank(table)
+    assert "Rank 16 learns most" in findings.by_rank(table)
 
 
 def test_calibration():

@@ -41,17 +41,18 @@ def learning_curve(
 ) -> Figure:
     """Share right by number of examples (columns n, estimate, low, high, seeds), references as labelled bands.
 
-    `references`: name, role, estimate, low, high. `crossing` is written where the curve meets the larger model. The
-    number that the paper asks for is shaded at the right.
+    `references`: name, role, estimate, low, high. `crossing` says where the curve meets the larger model. The number
+    that the paper asks for is shaded at the right.
     """
-    figure, (axes,) = canvas(title, subtitle, width=9.5, height=4.8)
+    figure, (axes,) = canvas(title, "; ".join(filter(None, (subtitle, crossing))), width=9.5, height=4.8)
     look = ROLES["specialist"]
     axes.plot(points["n"], points["estimate"], color=look.colour, lw=1.8)
     axes.fill_between(points["n"], points["low"], points["high"], color=look.colour, alpha=0.15, lw=0)
     interval(axes, points["n"], points["estimate"], points["low"], points["high"], look, horizontal=False)
     for row in points.itertuples():
-        said = f"{row.estimate:.0%}" + (f", {row.seeds} seeds" if row.seeds > 1 else "")
-        axes.annotate(said, (row.n, row.high), (0, 5), textcoords="offset points", ha="center", fontsize=8.5)
+        axes.annotate(
+            f"{row.estimate:.0%}", (row.n, row.high), (0, 5), textcoords="offset points", ha="center", fontsize=8.5
+        )
     left, right = min(points["n"].min(), 10) / 1.6, PAPER[1] * 1.2
     heights = _spread(references["estimate"].to_numpy(), 0.055)
     for row, height in zip(references.itertuples(), heights, strict=True):
@@ -62,8 +63,6 @@ def learning_curve(
     axes.axvspan(*PAPER, color=FAINT, alpha=0.15, lw=0)
     axes.text(np.sqrt(PAPER[0] * PAPER[1]), 1.0, "10,000 to 100,000\n(the paper)", ha="center", va="top",
               fontsize=8.5, color=INK)  # fmt: skip
-    if crossing:
-        axes.text(0.02, 0.97, crossing, transform=axes.transAxes, va="top", fontsize=9, color=INK)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlim=(left, right), ylim=(-0.02, 1.04), xlabel="training examples", ylabel="right")
@@ -131,7 +130,7 @@ def reliability(bins: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         axes.plot(group["confidence"], group["estimate"], color=look.colour, lw=1.2)
         interval(axes, group["confidence"], group["estimate"], group["low"], group["high"], look, horizontal=False,
                  label=f"{name}: error {group['ece'].iloc[0]:.0%}, AUROC {group['auroc'].iloc[0]:.2f}")  # fmt: skip
-    axes.legend(loc="upper left", fontsize=9)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=8.5)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability of the answer", ylabel="right")
     percent(axes)
     percent(axes, "y")
@@ -169,7 +168,7 @@ def sizes(points: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         axes.text(1.08, height, f"{row.name.split(' + ')[0]} {row.estimate:.0%}", color=ROLES[row.size].colour,
                   va="center", fontsize=9.5, fontweight="bold")  # fmt: skip
     axes.set_xticks([0, 1], ["untuned", "LoRA on the same examples"])
-    axes.set(xlim=(-0.25, 1.45), ylim=(-0.02, 1.02), ylabel="right")
+    axes.set(xlim=(-0.25, 1.45), ylim=(-0.02, 1.08), ylabel="right")
     percent(axes, "y")
     return figure
 

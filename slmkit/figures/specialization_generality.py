@@ -6,6 +6,7 @@ Each takes a tidy table and returns the figure; shares are fractions, intervals 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,12 +37,12 @@ def in_and_out(points: pd.DataFrame, title: str, subtitle: str = "", xlabel: str
 
 
 def _looks(points: pd.DataFrame) -> Mapping[str, Look]:
-    """A look for each name: its role's where the role has one name only, else a colour and marker of its own."""
+    """A look for each name: its role's for the first of a role, else a colour and marker of its own."""
     roles = points.groupby("name", sort=False)["role"].first()
-    alone = roles[~roles.duplicated(keep=False)]
-    used = {ROLES[role].colour for role in alone} | {ROLES["llm"].colour, ROLES["slm"].colour}
-    free = iter([Look(*pair) for pair in zip(CYCLE, MARKERS, strict=True) if pair[0] not in used])
-    return {name: ROLES[role] if name in alone.index else next(free) for name, role in roles.items()}
+    first = roles[~roles.duplicated()]
+    used = {ROLES[role].colour for role in first}
+    free = cycle([Look(*pair) for pair in zip(CYCLE, MARKERS, strict=True) if pair[0] not in used])
+    return {name: ROLES[role] if name in first.index else next(free) for name, role in roles.items()}
 
 
 def after_a_change(points: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
@@ -88,7 +89,9 @@ def price(trainings: pd.DataFrame, jobs: pd.DataFrame, title: str, subtitle: str
     labels = [f"{row.model}, {row.job}" for row in table.itertuples()]
     notes = [f"{row.estimate:.2g} h, USD {row.usd:,.2f}" for row in table.itertuples()]
     marks.forest(right, table, labels, [ROLES["specialist"]] * len(table), notes)
-    marks.plain_log(right)
+    right.set_xscale("log")
+    right.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    right.minorticks_off()
     marks.threshold(right, NIGHT_H, f"{NIGHT_H} h")
     right.set_xlabel("H100-hours (MFU 5 to 40 %)")
     right.set_xlim(table["low"].min() / 2, max(table["high"].max(), NIGHT_H) * 3)

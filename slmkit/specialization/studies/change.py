@@ -71,11 +71,12 @@ def prompt_forms(lab: Lab) -> pd.DataFrame:
     items = lab.rows("test", lab.sizes.n_test)[: lab.sizes.n_side]
     pool = lab.rows("train", lab.sizes.n_examples)
     arms = [Arm(short(lab.llm), lab.llm, "llm"), lab.specialist()]
-    tables = []
-    for form in forms():
-        asked = [asking.with_examples(in_form(row, form), pool, form.get("examples", 0)) for row in items]
-        tables.append(lab.answers(arms, {form["name"]: asked}).assign(form=form["name"]))
-    return pd.concat(tables, ignore_index=True)
+    asked = {
+        form["name"]: [asking.with_examples(in_form(row, form), pool, form.get("examples", 0)) for row in items]
+        for form in forms()
+    }
+    found = lab.answers(arms, asked)
+    return found.assign(form=found["set"])
 
 
 def in_form(row: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:

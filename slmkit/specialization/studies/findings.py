@@ -30,7 +30,7 @@ def by_rank(points: pd.DataFrame) -> str:
     base, tuned = points[points["n"] == 0].iloc[0], points[points["n"] > 0]
     best = tuned.sort_values("task").iloc[-1]
     return (
-        f"{best['name']} learns most, {best['task']:.0%} with {best['n']:,} examples; "
+        f"{best['name'].capitalize()} learns most, {best['task']:.0%} with {best['n']:,} examples; "
         f"old skills go from {base['old']:.0%} to {best['old']:.0%}"
     )
 
@@ -42,7 +42,7 @@ def by_error(errors: pd.DataFrame, base: str) -> str:
         mine = errors[(errors["name"] == name) & (errors["set"] == TASK) & (errors["outcome"] != "right")]
         worst = mine.sort_values("share").iloc[-1] if len(mine) else None
         said.append("nothing" if worst is None else f"{worst['outcome'].replace('_', ' ')} ({worst['share']:.0%})")
-    return f"What goes wrong most: {said[0]} before tuning, {said[1]} after"
+    return f"Most frequent miss: {said[0]} before tuning, {said[1]} after"
 
 
 def by_decision(decisions: pd.DataFrame, base: str) -> str:

@@ -14,7 +14,8 @@ from slmkit.specialization.studies.lab import Arm, Lab, short
 IN_SCHEMA = "the task, in schema"
 FORMAT = "another format: JSON in words"
 OUT_OF_SCHEMA = ("the task, camelCase", "the task, renamed", FORMAT, "another domain")
-GENERAL = ("old skills, core_said", "old skills, seen", "old skills, no_tool")
+OLD = {"core_said": "old: known tools", "seen": "old: known tools, new words", "no_tool": "old: no tool fits"}
+GENERAL = tuple(OLD.values())
 
 
 def sets(lab: Lab) -> dict[str, list]:
@@ -26,7 +27,7 @@ def sets(lab: Lab) -> dict[str, list]:
     found[FORMAT] = [asking.as_object(row) for row in items]
     found["another domain"] = tasks.get(other).rows("test", lab.sizes.n_side, lab.seed)
     found["no call"] = lab.sets["no call"]
-    return found | {f"old skills, {name}": rows for name, rows in lab.general_sets.items()}
+    return found | {OLD[name]: rows for name, rows in lab.general_sets.items()}
 
 
 def generality(lab: Lab) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def formats(items: pd.DataFrame, ladder_items: pd.DataFrame, base: str, llm: str
     some = items[items["set"].isin([generality.IN_SCHEMA, generality.FORMAT])]
     some = some[(some["share"] < 0) | np.isclose(some["share"], default)]
     bound = arm(ladder_items, f"{short(llm)}, grammar")
-    bound = bound.assign(set=generality.IN_SCHEMA, role="reference")
+    bound = bound.assign(set=generality.IN_SCHEMA)
     return share(pd.concat([some, bound], ignore_index=True), ("set", "name"), "invalid")
 
 

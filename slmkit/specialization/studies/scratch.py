@@ -34,7 +34,7 @@ def scratch(lab: Lab) -> pd.DataFrame:
             folder = lab.run.folder / "adapters" / f"scratch-{design}-{size}-{data.replace(' ', '_')}-{seed}"
             for steps, model in train(folder, design, size, data, seed, lab.sizes.scratch_steps):
                 asked = {name: tasks.general(name, lab.sizes.n_side, lab.seed) for name in SKILLS}
-                arm = Arm(f"{design}, {size}, {data}", str(model), seed=seed)
+                arm = Arm(f"{design}, {size}" + (f", {data}" if data != "both" else ""), str(model), seed=seed)
                 found = lab.answers([arm], asked)
                 tables.append(found.assign(design=design, size=size, data=data, steps=steps))
     return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
