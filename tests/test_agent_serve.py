@@ -238,7 +238,7 @@ def test_a_log_without_shadow_or_of_something_else_is_named(tmp_path):
     other.write_text('{"id": 1}\n')
     with pytest.raises(InputError, match="--shadow"):
         log.report(empty)
-    with pytest.raises(InputError, match="b.jsonl:1"):
+    with pytest.raises(InputError, match=r"b\.jsonl:1"):
         log.report(other)
 
 
