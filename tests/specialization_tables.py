@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -174,13 +175,23 @@ def projection(usd_per_gpu_hour: tuple[float, float, float] = (2.0, 3.0, 4.0), p
 
 def tables(**other: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """All tables of a run in which everything worked, as read back from CSV; some of them replaced."""
+    return dict(_usual()) | {name: read_back(table) for name, table in other.items()}
+
+
+def read_back(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as the notebook reads it back from its CSV."""
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
+
+
+@cache
+def _usual() -> dict[str, pd.DataFrame]:
     made = {
         "ladder": ladder(), "curve": curve({50: 0.2, 200: 0.6, 1_000: 0.9}), "ranks": ranks({2: 0.5, 16: 0.6}, 0.6),
         "generality": wide(), "change": changed(), "forms": forms([0.8] * 6, [0.3, 0.31, 0.1, 0.5, 0.3, 0.2]),
         "ways": trained(dict.fromkeys(METHODS, 0.6)), "sizes": two(), "scratch": from_scratch(),
         "trainings": trainings(), "serving": serving(), "projection": projection(),
     }  # fmt: skip
-    return {name: pd.read_csv(io.StringIO(table.to_csv(index=False))) for name, table in (made | other).items()}
+    return {name: read_back(table) for name, table in made.items()}
 
 
 METHODS = (ways.SUPERVISED, ways.FULL, ways.DISTILLED, ways.PREFERENCE, ways.CURRICULUM, ways.MULTI_TASK)

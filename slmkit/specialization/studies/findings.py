@@ -57,9 +57,7 @@ def by_calibration(bins: pd.DataFrame, base: str) -> str:
     if mine.empty:
         return "The specialist makes no call here"
     row = mine.iloc[0]
-    return (
-        f"The specialist's probabilities are off by {row['ece']:.0%}; they put right before wrong at {row['auroc']:.2f}"
-    )
+    return f"The specialist's probabilities are off by {row['ece']:.0%}, AUROC {row['auroc']:.2f}"
 
 
 def by_generality(points: pd.DataFrame, default: float) -> str:
