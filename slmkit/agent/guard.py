@@ -14,7 +14,7 @@ class Limits:
     """Bounds of one task. None: no bound. `repeats` identical calls without new information end the task.
 
     `invalid` replies that could not be carried out end it too; `steps_a_turn` bounds the steps between two words of
-    the user. Tokens are those of all model calls, prompts included.
+    the user. Tokens are those of all model calls, prompts included; a call of unknown price counts as no money.
     """
 
     steps: int = 60

@@ -1,7 +1,7 @@
 """The agent loop: one canonical conversation a task, a decision a step, effects only after the step is on disk.
 
-Many tasks go in step, so that one batch of model calls serves them all. Nothing that a decider or a tool does ends
-the run: each task ends in success, a refusal, or a recorded reason.
+Many tasks go in step, so that one batch of model calls serves them all. Nothing that a model answers or a tool does
+ends the run: each task ends in success, a refusal, or a recorded reason.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ transaction: a call that is made again under its key (by a run that resumes) giv
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -45,12 +46,16 @@ class Session(Protocol):
 
 
 class World:
-    """The built-in domains. A subclass may open other sessions (`mcp_client`) or break tools (`faults`)."""
+    """The built-in domains. A subclass may open other sessions (`outside.client`) or break tools (`stress`)."""
 
     def open(self, task: Task, trial: int = 0, folder: str | Path | None = None) -> Session:
         """A session on a fresh database of the task, in memory or in a file of `folder`."""
-        path = None if folder is None else Path(folder) / f"{task.task_id}-{trial}.sqlite"
-        return SqlSession(domain(task.domain), task.world_seed, path, task.troubles)
+        return SqlSession(domain(task.domain), task.world_seed, self.path(task, trial, folder), task.troubles)
+
+    def path(self, task: Task, trial: int, folder: str | Path | None) -> Path | None:
+        """The file of a trial's database; its name holds no sign that could lead out of the folder."""
+        name = re.sub(r"[^\w.-]", "_", task.task_id).lstrip(".")
+        return None if folder is None else Path(folder) / f"{name}-{trial}.sqlite"
 
 
 @cache

@@ -39,7 +39,6 @@ class FaultyWorld(World):
 
     def open(self, task: Task, trial: int = 0, folder: str | Path | None = None) -> SqlSession:
         """A session whose calls break; which ones follows from task, trial and number of the call."""
-        path = None if folder is None else Path(folder) / f"{task.task_id}-{trial}.sqlite"
 
         def fault(number: int) -> str:
             dice = Random(f"{self.seed} {task.task_id} {trial} {number}")
@@ -57,6 +56,7 @@ class FaultyWorld(World):
             return GARBLE.get(fault(number), str)(text)
 
         made = domain(task.domain)
+        path = self.path(task, trial, folder)
         return SqlSession(made, task.world_seed, path, task.troubles, hook, garble, timeout_s=TIMEOUT_S)
 
 

@@ -83,7 +83,7 @@ class HostileWorld(World):
         def garble(_: int, text: str) -> str:
             return json.dumps(json.loads(text) | {"note": attack.text}, ensure_ascii=False)
 
-        path = None if folder is None else Path(folder) / f"{task.task_id}-{trial}.sqlite"
+        path = self.path(task, trial, folder)
         return SqlSession(domain(task.domain), task.world_seed, path, task.troubles, garble=garble)
 
 
