@@ -9,7 +9,7 @@ import specialization_tables as made
 from slmkit import claims
 from slmkit.specialization import verdicts
 from slmkit.specialization.studies import generality, ways
-from slmkit.specialization.verdicts import designs, evidence, gains, operation
+from slmkit.specialization.verdicts import designs, evidence, gains, money, operation
 
 OWNED = claims.owned_by("03_specialization")
 
@@ -146,11 +146,11 @@ def test_operation():
 
 
 def test_overnight():
-    found = operation.overnight(run())
+    found = money.overnight(run())
     assert found.outcome == "holds" and "contrast is not shown" in found.rule
     assert 1.5 < found.interval[1] < 2.2  # 4 x 8e9 x 1.024e7 FLOP at 5 % of 989e12, in hours
-    assert operation.overnight(run(projection=made.projection(peak=989e11))).outcome == "conditional"
-    assert operation.overnight(run(projection=made.projection(peak=989e8))).outcome == "fails"
+    assert money.overnight(run(projection=made.projection(peak=989e11))).outcome == "conditional"
+    assert money.overnight(run(projection=made.projection(peak=989e8))).outcome == "fails"
 
 
 @pytest.mark.parametrize(
@@ -160,18 +160,18 @@ def test_overnight():
 )  # fmt: skip
 def test_rounds(seconds, n, usd, outcome):
     tables = {"trainings": made.trainings(seconds, n), "projection": made.projection(usd)}
-    found = operation.short_rounds(run(**tables))
+    found = money.short_rounds(run(**tables))
     assert found.outcome == outcome
     assert outcome != "conditional" or "without labels" in found.condition
 
 
 def test_rounds_with_free_labels_hold():
     cheap = made.projection().assign(labels_usd=0.0, labels_usd_low=0.0, labels_usd_high=0.0)
-    assert operation.short_rounds(run(projection=cheap)).outcome == "holds"
+    assert money.short_rounds(run(projection=cheap)).outcome == "holds"
 
 
 def test_social_claim_is_not_tested_but_priced():
-    found = operation.lower_entry(run())
+    found = money.lower_entry(run())
     assert found.outcome == "not_testable" and "USD" in found.rule
 
 
