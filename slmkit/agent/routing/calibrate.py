@@ -72,7 +72,8 @@ def choose(
     """The routing that meets the target best on the calibration tasks.
 
     `tried` holds a row a task by routing, `alone` those of the large model alone (`reward`, `large_calls`). `budget`:
-    most success where the upper end of the share of large calls is at most `value`; `floor`: fewest large calls where
+    most success where the share of large calls, one standard error added, is at most `value`; `floor`: fewest large
+    calls where
     the loss is at most `value`. Where none meets it, the nearest. InputError for an unknown target.
     """
     if target not in TARGETS:
@@ -81,7 +82,8 @@ def choose(
     points = []
     for routing, rows in tried.items():
         used = stats.bootstrap(rows["large_calls"] / max(base, 1e-9), n_resamples=500, rng=rng)
-        points.append((routing, float(rows["reward"].mean()), used.estimate, used.high))
+        error = (used.high - used.estimate) / 1.96
+        points.append((routing, float(rows["reward"].mean()), used.estimate, used.estimate + error))
     if target == "budget":
         inside = [point for point in points if point[3] <= value] or [min(points, key=lambda p: p[3])]
         best = max(inside, key=lambda p: (p[1], -p[2]))
