@@ -12,6 +12,7 @@ import pandas as pd
 
 from slmkit.economics import tuning
 from slmkit.specialization.studies import change, generality, price, scratch, ways
+from slmkit.specialization.studies.lab import HEADLINE
 
 BASE, LLM = "mini-2m", "mini-8m"
 TUNED = f"{BASE} + LoRA"
@@ -152,7 +153,7 @@ def from_scratch(right: Callable[[str, str, str, int], float] | None = None) -> 
 
 def trainings(seconds: float = 100.0, n: int = 200, seeds: int = 3) -> pd.DataFrame:
     """The headline's trainings."""
-    row = {"name": "LoRA", "base": BASE, "n": n, "method": "lora", "rank": 16, "general_share": 0.25, "steps": 100}
+    row = {"name": HEADLINE, "base": BASE, "n": n, "method": "lora", "rank": 16, "general_share": 0.25, "steps": 100}
     row |= {"seconds": seconds, "training_seconds": 80.0, "tokens": 1e5, "tokens_per_s": 1e3, "peak_memory_bytes": 1e9}
     row |= {"adapter_bytes": 9e5, "trainable_parameters": 2e5, "reward_before": 0.1, "reward": 0.8, "stopped": ""}
     return pd.DataFrame([row | {"seed": seed} for seed in range(seeds)])

@@ -203,8 +203,10 @@ def test_projection_follows_first_principles():
 
 
 def test_the_headline_is_the_main_adapter():
-    table = made.pd.concat([made.trainings(), made.trainings(5.0, 50), made.trainings(7.0).assign(name="curriculum")])
-    found = price.headline(table.assign(base=made.BASE))
+    table = made.pd.concat(
+        [made.trainings(), made.trainings(5.0, 50).assign(name="LoRA"), made.trainings(7.0).assign(name="curriculum")]
+    )
+    found = price.headline(table)
     assert set(found["n"]) == {200} and len(found) == 3 and (found["seconds"] == 100).all()
 
 

@@ -37,7 +37,7 @@ def with_examples(row: Row, pool: Sequence[Row], shots: int) -> dict[str, Any]:
     """The row after `shots` answered requests of `pool`, such as call only tools that the row offers too."""
     offered = {tool["function"]["name"] for tool in row["tools"]}
     examples: list[dict[str, Any]] = []
-    for other in pool:
+    for other in pool if shots else ():
         calls = other["messages"][-1].get("tool_calls") or []
         if calls and len(other["messages"]) == 2 and {call["function"]["name"] for call in calls} <= offered:
             examples += other["messages"]

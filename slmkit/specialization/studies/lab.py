@@ -25,6 +25,7 @@ from slmkit.specialization.studies import asking
 
 MAX_TOKENS = 96  # of an answer; the longest call of a task takes some sixty
 SHOTS = 4
+HEADLINE = "headline"  # the name of its trainings
 GENERAL = ("core_said", "seen", "no_tool")  # what a specialist must not forget: calls, other wordings, restraint
 
 
@@ -165,7 +166,9 @@ class Lab:
         """The arm of a LoRA on `n` examples of the task (0: the headline's number)."""
         n = n or self.sizes.n_examples
         base = base or self.base
-        tuned = self.tune("LoRA", self.rows("train", n, seed), self.settings(n, seed, **changes), base)
+        settings = self.settings(n, seed, **changes)
+        main = n == self.sizes.n_examples and base == self.base and settings == self.settings(n, seed)
+        tuned = self.tune(HEADLINE if main else "LoRA", self.rows("train", n, seed), settings, base)
         return Arm(f"{short(base)} + LoRA", tuned.reference, "specialist", seed=seed, n=n)
 
     def answers(self, arms: Sequence[Arm], sets: Mapping[str, Sequence[Row]]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from slmkit import models
 from slmkit.specialization.studies import asking
-from slmkit.specialization.studies.lab import MAX_TOKENS, Arm, Lab
+from slmkit.specialization.studies.lab import HEADLINE, MAX_TOKENS, Arm, Lab
 
 PARAMETERS = {"1.5 bn": 1.5e9, "8 bn": 8e9, "70 bn": 70e9}
 EXAMPLES, TOKENS = 10_000, 1_024  # of the claim A2.4
@@ -49,9 +49,7 @@ def projection(
 
 def headline(trainings: pd.DataFrame) -> pd.DataFrame:
     """The headline's LoRAs among the trainings: one row a seed."""
-    lora = trainings[(trainings["name"] == "LoRA") & (trainings["method"] == "lora")]
-    most = lora[lora["base"] == lora["base"].iloc[0]]
-    return most[(most["n"] == most.loc[most["general_share"].idxmax(), "n"])].drop_duplicates("seed")
+    return trainings[trainings["name"] == HEADLINE].drop_duplicates("seed")
 
 
 def serving(lab: Lab) -> pd.DataFrame:
