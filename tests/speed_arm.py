@@ -1,5 +1,7 @@
 """One arm of the speed test, in a process of its own: our trainer, or TRL's SFTTrainer as it comes.
 
+Seconds are processor seconds of training steps: on an idle machine with one thread they are wall time, and a busy
+neighbour does not count.
 Usage: speed_arm.py ours|trl BASE ROWS.jsonl VALIDATION.jsonl N_ROWS OUT.json, where N_ROWS are shown in all.
 """
 
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from slmkit import files
@@ -21,6 +24,7 @@ RATE = 2e-3
 
 
 def ours(base: str, rows: list[dict], validation: list[dict], n: int) -> dict[str, float]:
+    training.time = SimpleNamespace(perf_counter=time.process_time)
     settings = Settings(steps=n // 16, evaluate_every=n // 16, learning_rate=RATE, warmup_steps=0)
     with tempfile.TemporaryDirectory() as folder:
         tuned = finetune(base, rows, validation, settings, folder)
@@ -44,10 +48,10 @@ def trl(base: str, rows: list[dict], validation: list[dict], n: int) -> dict[str
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.perf_counter()
+            self.began = time.process_time()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            found["seconds"] += time.perf_counter() - self.began
+            found["seconds"] += time.process_time() - self.began
 
     columns = [
         {"prompt": row["messages"][:-1], "completion": row["messages"][-1:], "tools": json.dumps(row["tools"])}
