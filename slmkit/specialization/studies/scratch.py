@@ -53,7 +53,7 @@ def train(
         tokens = tokenizers.load(config.resource("data/mini/mini-2m"))
         tokens.chat_template = tokenizers.template()
         start = untrained(folder / "start", size, tokens, seed) if design == "Llama" else None
-        recipe = replace(Recipe(), warmup_steps=min(30, wanted[-1]))
+        recipe = replace(Recipe(), warmup_steps=min(30, wanted[-1]), chunk=min(2_048, 64 * wanted[-1]))
         trainer = Trainer(size, tokens, recipe, seed, start)
         trainer.steps = wanted[-1]
         if data != "both":

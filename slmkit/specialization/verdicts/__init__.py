@@ -1,7 +1,8 @@
 """The verdicts of notebook 03: every rule of the ledger's claims, applied as its `threshold` says.
 
 The rules stand by what they are about: `gains` (what tuning gives), `operation` (formats, change, prompts), `money`
-(hours and dollars) and `designs` (models trained from scratch). Margins are the ledger's; no parameter of a run moves them.
+(hours and dollars) and `designs` (models trained from scratch). Margins are the ledger's; no parameter of a run moves
+them.
 """
 
 from __future__ import annotations
