@@ -73,8 +73,7 @@ def choose(
 
     `tried` holds a row a task by routing, `alone` those of the large model alone (`reward`, `large_calls`). `budget`:
     most success where the share of large calls, one standard error added, is at most `value`; `floor`: fewest large
-    calls where
-    the loss is at most `value`. Where none meets it, the nearest. InputError for an unknown target.
+    calls where the loss is at most `value`. Where none meets it, the nearest. InputError for an unknown target.
     """
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)

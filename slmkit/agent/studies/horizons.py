@@ -46,7 +46,7 @@ def fitted(table: pd.DataFrame, arms: Sequence[str], n_resamples: int, rng: int 
         values = part[["n_calls", "reward"]].to_numpy(float)
         if len(values) < 4:
             continue
-        draws = np.array([_fit(values[draw]) for draw in _draws(len(values), min(n_resamples, 300), rng)])
+        draws = np.array([_fit(values[draw]) for draw in _draws(len(values), min(max(20, n_resamples // 5), 300), rng)])
         p, term = _fit(values)
         (p_low, p_high), (low, high) = (np.quantile(draws[:, i], [0.025, 0.975]) for i in (0, 1))
         rows.append({"arm": arm, "n": len(values), "p": p, "p_low": p_low, "p_high": p_high,

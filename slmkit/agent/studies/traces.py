@@ -22,6 +22,7 @@ from slmkit.errors import InputError
 
 AGENTS = {"gpt-4.1": "gpt-4.1", "ft-gpt-4.1": "gpt-4.1, fine-tuned", "qwen2.5-7b": "qwen2.5-7b",
           "toolorchestra": "ToolOrchestra"}  # fmt: skip
+MOST_RESAMPLES = 1_000
 RULES = {  # what is counted in a run, and from which count on the rule would have asked for the large model
     "ungrounded": ("argument found nowhere", 1),
     "repeats": ("same call again", 1),
@@ -99,7 +100,7 @@ def predictors(table: pd.DataFrame, n_resamples: int, rng: int = 0) -> pd.DataFr
     Columns agent, signal, says, n, failed, flagged, precision, recall; auroc (0.5: no better than chance) with low and
     high, bootstrapped over tasks; failed_flagged and failed_clear: share of failures with and without the flag.
     """
-    rows = []
+    rows, n_resamples = [], min(n_resamples, MOST_RESAMPLES)
     for agent in ["all agents", *table["agent"].unique()]:
         part = table if agent == "all agents" else table[table["agent"] == agent]
         for signal, (says, least) in RULES.items():
