@@ -171,7 +171,8 @@ def test_same_is_about_deeds():
     "value, found",
     [
         ("A-17", True), ("A-1", False), ("rome", True), ("Berlin", False), (14, True), (4, False), (3, True),
-        (19.5, True),        ("2027-03-14", True), ("2027-03-15", False), ("2027-05-02", True), (True, True), ("", True),
+        (19.5, True), ("2027-03-14", True), ("2027-03-15", False), ("2027-05-02", True), (True, True),
+        ("", True),
         (["rome", 14], True),        ({"x": "rome", "y": "Berlin"}, False), (float("nan"), False), ("fast", True),
     ],
 )  # fmt: skip
