@@ -17,16 +17,17 @@ from typing import Any
 
 from slmkit import config
 from slmkit.errors import InputError, unknown
-from slmkit.mini import catalog, corpus, offers
+from slmkit.mini import catalog, corpus, offers, requests
 from slmkit.mini.catalog import Arg, Tool
-from slmkit.mini.conversation import turn
 from slmkit.specialization.data import Row
-from slmkit.specialization.rows import as_text, no_call
+from slmkit.specialization.rows import as_text, call_of, no_call
 
 SPLITS = ("train", "validation", "test", "no_call")  # no_call: requests that no tool on offer fits, for tests
 REAL = ("sgd", "seal_tools", "tau")
 CHOOSING = 2  # phrasings a tool that choose the checkpoint and train nothing
 REFUSALS = 0.15  # share of the training rows that want no call
+NEIGHBOURS = 0.4  # share of these that ask for a tool of the domain which is not on offer
+SMALL_TALK = 0.12  # in training alone: there are too few ways to chat to keep some apart
 OFFERED = (2, 4)  # tools on offer in a row
 ADDED = Arg(("urgency",), "enum", ("low", "normal", "high"), required=False, about="how urgent it is")
 ADDED_WORDS = (" with {urgency} urgency", ", {urgency} urgency", " (urgency {urgency})")
@@ -98,7 +99,7 @@ def domain_rows(
     rng, made, seen = Random(f"task/{name}/{split}/{seed}"), [], set()
     while len(made) < n:
         refused = split == "no_call" or (split in ("train", "validation") and rng.random() < REFUSALS)
-        row = _row(rng, own, strangers, not refused)
+        row = _row(rng, own, strangers, not refused, small_talk=split == "train")
         asked = row["messages"][-2]["content"]
         if asked in seen and len(seen) > len(made) // 2:
             continue  # the same words twice would count twice
@@ -119,13 +120,20 @@ def with_field(tool: Tool) -> Tool:
     return replace(tool, args=(*tool.args, ADDED), phrasings=said)
 
 
-def _row(rng: Random, own: Sequence[Tool], strangers: Sequence[Tool], call: bool) -> dict[str, Any]:
+def _row(rng: Random, own: Sequence[Tool], strangers: Sequence[Tool], call: bool, small_talk: bool) -> dict[str, Any]:
     """One request over some of the domain's tools; a stranger's, a missing neighbour's or small talk without `call`."""
     chosen = rng.sample(list(own), min(len(own), rng.randint(*OFFERED)))
     views = [offers.plain(tool, rng) for tool in chosen]
-    shape = replace(corpus.SINGLE, no_call=0.0 if call else 1.0)
-    messages = turn(rng, shape, views, [*own, *strangers], lambda tool: offers.plain(tool, rng))
-    return {"messages": [as_text(message) for message in messages[:2]], "tools": [view.schema for view in views]}
+    if call:
+        text, wanted = requests.ask(rng.choice(views), rng)
+        answer = call_of(wanted["name"], wanted["arguments"])
+    else:
+        near, answer = [tool for tool in own if tool not in chosen], no_call()
+        asked = rng.choice(near if near and rng.random() < NEIGHBOURS else strangers)
+        text = requests.ask(offers.plain(asked, rng), rng)[0]
+        if small_talk and rng.random() < SMALL_TALK:
+            text = requests.small_talk(rng)
+    return {"messages": [{"role": "user", "content": text}, answer], "tools": [view.schema for view in views]}
 
 
 def general(name: str, n: int, seed: int = 0) -> list[Row]:
