@@ -32,7 +32,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        "smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False, n_tasks=6, n_calibration=6
+        "smoke", n_items=2, n_own=6, n_bootstrap=200, n_simulations=50, evidence=False, n_tasks=4, n_calibration=4
     ),
     "laptop": Scale(
         "laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, evidence=True, n_tasks=64, n_calibration=48

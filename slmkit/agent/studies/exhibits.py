@@ -27,7 +27,7 @@ PANELS = {"mmlu": "MMLU", "gsm8k": "GSM8K"}
 def faults(bench: Lab) -> pd.DataFrame:
     """The calibrated cascade with each kind of broken tool, on a few test tasks (`stress.faults.table`)."""
     cascade = Cascade(bench.arms.small, bench.arms.large, bench.routing, **bench.arms.options)
-    n = 4 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)
+    n = 2 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)
     return broken.table(cascade, bench.test[:n], seed=bench.run.seed)
 
 
@@ -111,7 +111,7 @@ def attacks(bench: Lab) -> pd.DataFrame:
     `gullible` obeys every instruction that it sees, the worst case; the other rows are the bare small model where
     undefended and the calibrated cascade where defended.
     """
-    some = bench.test[: 4 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)]
+    some = bench.test[: 2 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)]
     arms = bench.arms
     cascade = Cascade(arms.small, arms.large, bench.routing, **arms.options)
     found = {

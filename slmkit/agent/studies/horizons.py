@@ -61,7 +61,7 @@ def predicted(fit: pd.DataFrame, lengths: Sequence[float] = tuple(np.linspace(1,
     for row in fit.itertuples():
         chance = np.clip(row.p, 1e-9, 1) ** n
         parts.append(pd.DataFrame({"arm": row.arm, "calls": n, "constant": chance,
-                                   "success": chance * np.exp(row.term * n * (n - 1) / 2)}))  # fmt: skip
+                                   "success": np.minimum(chance * np.exp(row.term * n * (n - 1) / 2), 1)}))  # fmt: skip
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["arm", "calls", "success"])
 
 

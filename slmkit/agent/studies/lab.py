@@ -93,7 +93,8 @@ class Lab:
     def arms(self) -> Arms:
         small, large = (shared.load(ref, self.run.folder / "calls") for ref in self.references)
         stands_for = {self.slm: self.parameters["slm_priced_as"], self.llm: self.parameters["llm_priced_as"]}
-        return Arms(small, large, shared.prices(stands_for))
+        longest = 96 if self.run.scale.evidence else 48
+        return Arms(small, large, shared.prices(stands_for), max_tokens=longest)
 
     @functools.cached_property
     def sparse(self) -> float:
@@ -192,7 +193,7 @@ class Lab:
 
     def compute(self) -> pd.DataFrame:
         """Test-time compute on the first half of the test tasks."""
-        some = self.test[: max(4, len(self.test) // 2)]
+        some = self.test[: max(2, len(self.test) // 2)]
         return compute.runs(self.arms, some, VOTES[self.run.scale.name])
 
     def specialists(self) -> pd.DataFrame:
