@@ -74,10 +74,12 @@ def wide(inside: float = 0.8, outside: float = 0.1, base: float = 0.1, kept: flo
     for name in sets:
         tuned = {generality.IN_SCHEMA: inside}.get(name, kept if name in generality.GENERAL else outside)
         plain = 0.8 if name in generality.GENERAL else base
-        rows = [(BASE, plain, "slm", -1.0, 0.0), (LLM, plain, "llm", -1.0, broken[1])]
-        rows += [(f"LoRA, {share:.0%} general data", tuned, "specialist", share, broken[0]) for share in (0.0, 0.25)]
-        for arm, right, role, share, bad in rows:
-            made = items(arm, right, name, role, 200, share=share)
+        rows = [(BASE, plain, "slm", -1.0, np.nan, 0.0), (LLM, plain, "llm", -1.0, np.nan, broken[1])]
+        rows += [(TUNED, tuned, "specialist", 0.25, np.nan, broken[0])]
+        if name in (generality.IN_SCHEMA, "no call", *generality.GENERAL):
+            rows += [(f"{mix:.0%} general data", tuned, "specialist", np.nan, mix, 0.0) for mix in (0.0, 0.25)]
+        for arm, right, role, share, mix, bad in rows:
+            made = items(arm, right, name, role, 200, share=share, mix=mix)
             made = made.assign(id=[str(i) for i in range(len(made))])
             tables.append(invalid(made, bad) if name == generality.FORMAT else made)
     return pd.concat(tables, ignore_index=True)

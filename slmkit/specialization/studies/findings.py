@@ -60,10 +60,9 @@ def by_calibration(bins: pd.DataFrame, base: str) -> str:
     return f"The specialist's probabilities are off by {row['ece']:.0%}, AUROC {row['auroc']:.2f}"
 
 
-def by_generality(points: pd.DataFrame, default: float) -> str:
+def by_generality(points: pd.DataFrame, base: str) -> str:
     """In schema against out of it."""
-    name = f"LoRA, {default:.0%} general data"
-    mine = points[points["name"] == name].set_index("set")["estimate"]
+    mine = points[points["name"] == f"{short(base)} + LoRA"].set_index("set")["estimate"]
     outside = mine[mine.index.isin(generality.OUT_OF_SCHEMA)].mean()
     return f"{mine[generality.IN_SCHEMA]:.0%} in schema becomes {outside:.0%} out of it, on average"
 
@@ -71,8 +70,7 @@ def by_generality(points: pd.DataFrame, default: float) -> str:
 def by_mix(points: pd.DataFrame) -> str:
     """What general data repairs."""
     old = points[points["set"].isin(generality.GENERAL)].groupby("name", sort=False)["estimate"].mean()
-    tuned = [name for name in old.index if name.startswith("LoRA")]
-    return "Old skills: " + ", ".join(f"{old[name]:.0%} with {name.removeprefix('LoRA, ')}" for name in tuned)
+    return "Old skills: " + ", ".join(f"{share:.0%} {'with ' * ('data' in name)}{name}" for name, share in old.items())
 
 
 def by_format(points: pd.DataFrame, llm: str) -> str:

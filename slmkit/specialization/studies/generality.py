@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -31,14 +33,20 @@ def sets(lab: Lab) -> dict[str, list]:
 
 
 def generality(lab: Lab) -> pd.DataFrame:
-    """Item by item: base, larger model, and specialists with each share of general data mixed in; column `share`."""
-    asked, tables = sets(lab), []
+    """Item by item: base, larger model, the headline's specialist, and short trainings with more or less general data.
+
+    Column `share`: of general data in the headline's training, -1 for the untuned; `mix`: that of the short
+    trainings, which have equal examples and steps and are asked the task and old skills alone.
+    """
+    asked, n = sets(lab), lab.sizes.arm_examples
     plain = [Arm(short(lab.base), lab.base), Arm(short(lab.llm), lab.llm, "llm")]
-    tables.append(lab.answers(plain, asked).assign(share=-1.0))
-    for share in sorted({*lab.sizes.shares, lab.share}):
-        arm = lab.specialist(general_share=share)
-        named = Arm(f"LoRA, {share:.0%} general data", arm.ref, "specialist", n=arm.n)
-        tables.append(lab.answers([named], asked).assign(share=share))
+    main = replace(lab.specialist(), name=f"{short(lab.base)} + LoRA")
+    tables = [lab.answers(plain, asked).assign(share=-1.0), lab.answers([main], asked).assign(share=lab.share)]
+    few = {name: asked[name] for name in (IN_SCHEMA, "no call", *GENERAL)}
+    for share in lab.sizes.shares:
+        tuned = lab.tune("general data", lab.rows("train", n), lab.arm_settings(general_share=share))
+        arm = Arm(f"{share:.0%} general data", tuned.reference, "specialist", n=n)
+        tables.append(lab.answers([arm], few).assign(mix=share))
     return pd.concat(tables, ignore_index=True)
 
 

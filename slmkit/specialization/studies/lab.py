@@ -109,6 +109,12 @@ class Lab:
         return {"task": self.rows("test", self.sizes.n_test), "no call": self.rows("no_call", self.sizes.n_side)}
 
     @cached_property
+    def side_sets(self) -> dict[str, list[Row]]:
+        """For comparisons of many trainings: some items of the task, and of calls and restraint among old skills."""
+        some = {"task": self.sets["task"][: 2 * self.sizes.n_side]}
+        return some | {name: self.general_sets[name] for name in (GENERAL[0], GENERAL[-1])}
+
+    @cached_property
     def general_sets(self) -> dict[str, list[Row]]:
         """General skills of the minis."""
         return {name: tasks.general(name, self.sizes.n_side, self.seed) for name in GENERAL}
@@ -116,7 +122,7 @@ class Lab:
     def settings(self, n: int, seed: int = 0, **changes: Any) -> Settings:
         """How `n` examples are trained on at this scale."""
         sizes = self.sizes
-        steps = sizes.steps and max(2, round(sizes.steps * min(1.0, (n / sizes.n_examples) ** 0.37)))
+        steps = sizes.steps and max(2, round(sizes.steps * min(1.0, (n / sizes.n_examples) ** 0.5)))
         made = Settings(
             rank=self.rank, alpha=2 * self.rank, steps=steps, batch_size=sizes.batch_size, seed=self.seed + seed,
             general_share=self.share, validation_items=sizes.validation_items,

@@ -69,7 +69,7 @@ def ranks(lab: Lab) -> pd.DataFrame:
             role = "specialist"
             label = "all weights" if method == "full" else f"rank {rank}"
             label += ", attention alone" if modules != "all-linear" else ""
-            found = lab.answers([Arm(label, tuned.reference, role, n=n)], lab.sets | lab.general_sets)
+            found = lab.answers([Arm(label, tuned.reference, role, n=n)], lab.side_sets)
             tables.append(
                 found.assign(
                     rank=rank,
@@ -78,7 +78,7 @@ def ranks(lab: Lab) -> pd.DataFrame:
                     trained_parameters=tuned.card["trainable_parameters"],
                 )
             )
-    base = lab.answers([Arm(short(lab.base), lab.base)], lab.sets | lab.general_sets)
+    base = lab.answers([Arm(short(lab.base), lab.base)], lab.side_sets)
     none = {"rank": 0, "modules": "none", "train_seconds": 0.0, "trained_parameters": 0}
     return pd.concat([base.assign(**none), *tables], ignore_index=True)
 

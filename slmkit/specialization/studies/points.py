@@ -63,8 +63,14 @@ def ranks(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_and_out(items: pd.DataFrame) -> pd.DataFrame:
-    """Share right by set and model, in schema first; old skills pooled to calls and restraint."""
-    return share(items, ("set", "name"))
+    """Share right by set and model, in schema first; without the short trainings."""
+    return share(items[items["share"].notna()], ("set", "name"))
+
+
+def mixed(items: pd.DataFrame) -> pd.DataFrame:
+    """Share right on the task and on old skills: the base, and short trainings by their share of general data."""
+    some = items[items["mix"].notna() | ((items["share"] < 0) & (items["role"] == "slm"))]
+    return share(some[some["set"].isin([generality.IN_SCHEMA, "no call", *generality.GENERAL])], ("set", "name"))
 
 
 def formats(items: pd.DataFrame, ladder_items: pd.DataFrame, base: str, llm: str, default: float) -> pd.DataFrame:

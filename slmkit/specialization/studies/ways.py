@@ -20,7 +20,7 @@ FULL_RATE = 5e-4  # all weights take a quarter of an adapter's rate
 
 def ways(lab: Lab) -> pd.DataFrame:
     """Item by item, on the task, on restraint and on old skills: the base and each way to train it, every seed."""
-    asked = lab.sets | lab.general_sets
+    asked = lab.side_sets
     made: dict[str, Callable[[Lab, list[Row], int], Tuned]] = {
         SUPERVISED: lambda lab, rows, seed: lab.tune(SUPERVISED, rows, lab.arm_settings(seed)),
         FULL: lambda lab, rows, seed: lab.tune(
