@@ -90,7 +90,7 @@ $(STAMP): | $(BIN)/python
 	@rm -f .venv/.installed-*
 	$(PIP) install -qq --upgrade pip
 	$(PIP) install -qq --no-compile --no-deps --upgrade $(TORCH_WANTED)
-	$(PIP) install -qq --no-compile -c $(LOCK) -e '.[dev,lab,serve]'
+	$(PIP) install -qq --no-compile -c $(LOCK) -e '.[dev,lab,serve,mcp]'
 	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 	$(PIP) check
 	@touch $@

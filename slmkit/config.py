@@ -27,14 +27,64 @@ class Scale:
     n_simulations: int  # repetitions of a simulation or a coverage check
     max_tokens: int  # of a reply; 256 hold four parallel calls, even where a tokenizer is as fine as that of the minis
     evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
+    n_tasks: int = 8  # test tasks of the agent's world; 0 means all
+    n_calibration: int = 8  # its calibration tasks
 
 
 SCALES = {
-    "smoke": Scale("smoke", n_items=2, n_own=3, n_bootstrap=200, n_simulations=50, max_tokens=96, evidence=False),
-    "laptop": Scale("laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, max_tokens=256, evidence=True),
-    "full": Scale("full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True),
-    "gpu": Scale("gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True),
+    "smoke": Scale(
+        "smoke", n_items=2, n_own=3, n_bootstrap=200, n_simulations=50, max_tokens=96, evidence=False, n_tasks=4,
+        n_calibration=4,
+    ),  # fmt: skip
+    "laptop": Scale(
+        "laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, max_tokens=256, evidence=True, n_tasks=64,
+        n_calibration=48,
+    ),  # fmt: skip
+    "full": Scale(
+        "full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True, n_tasks=0,
+        n_calibration=300,
+    ),  # fmt: skip
+    "gpu": Scale(
+        "gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True, n_tasks=0,
+        n_calibration=300,
+    ),  # fmt: skip
 }
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Sizes of notebook 03 that follow from the scale: what is trained, for how long, and on how much it is tested."""
+
+    n_examples: int  # of the headline
+    n_seeds: int
+    steps: int  # of the headline run; 0: as the trainer picks from the number of rows
+    batch_size: int
+    n_test: int  # items of the task's test set
+    n_side: int  # items of every other set
+    rungs: tuple[int, ...]  # examples of the learning curve
+    ranks: tuple[int, ...]
+    grid: tuple[int, ...]  # examples of the grid of ranks and data
+    arm_examples: int  # of the comparisons between ways to train
+    arm_steps: int
+    arm_seeds: int
+    size_examples: int  # of the comparison of two sizes
+    shares: tuple[float, ...]  # of general data mixed in
+    validation_items: int
+    scratch_steps: tuple[int, ...]  # of models trained from scratch, tested at each; none: not run
+
+
+TUNING = {
+    "smoke": Tuning(20, 1, 2, 4, 4, 2, (20,), (16,), (10,), 10, 1, 1, 10, (0.0,), 2, ()),
+    "laptop": Tuning(200, 1, 180, 8, 100, 24, (20, 200), (2, 16), (50,), 50, 24, 1, 50, (0.0, 0.25), 16, ()),
+    "full": Tuning(
+        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
+        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (500, 1_000, 2_000),
+    ),
+    "gpu": Tuning(
+        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
+        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (),
+    ),
+}  # fmt: skip
 
 
 def scale(name: str) -> Scale:

@@ -140,7 +140,7 @@ def test_conda_environment_delegates():
     *conda, pip = given["dependencies"]
     assert [entry.partition("=")[0] for entry in conda] == ["python", "pip"]
     assert conda[0].partition("=")[2] in SpecifierSet(PROJECT["requires-python"])
-    assert pip == {"pip": ["-c binder/constraints.txt", "-e .[dev,lab,serve]"]}
+    assert pip == {"pip": ["-c binder/constraints.txt", "-e .[dev,lab,serve,mcp]"]}
 
 
 def test_binder_delegates():

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from slmkit.cli.agent import agent_app
 from slmkit.cli.cost import cost_app
 from slmkit.cli.mini import mini_app
+from slmkit.cli.serve import serve
+from slmkit.cli.specialize import export, finetune
 from slmkit.console import save, show
 from slmkit.errors import InputError
 
@@ -26,6 +29,10 @@ app.add_typer(score_app, name="score")
 app.add_typer(data_app, name="data")
 app.add_typer(mini_app, name="mini")
 app.add_typer(cost_app, name="cost")
+app.add_typer(agent_app, name="agent")
+app.command()(serve)
+app.command()(finetune)
+app.command()(export)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of data sets; else SLMKIT_DATA, else the cache.")]

@@ -1,0 +1,1 @@
+"""A small model made a specialist: LoRA and its rivals, the gates that make the result believable, export."""

@@ -1,0 +1,1 @@
+"""Rivals of supervised fine-tuning on given answers: distillation, preferences with a verifiable reward, many tasks."""

@@ -1,0 +1,128 @@
+"""Tasks: enough of them, of all lengths and kinds, reachable, with splits apart; reward and pass^k."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+
+import pytest
+
+from slmkit.agent import generate, reward
+from slmkit.agent.generate import make_tasks
+from slmkit.agent.language import read
+from slmkit.agent.loop import run_tasks
+from slmkit.agent.oracle import Oracle
+from slmkit.agent.rows import training_rows
+from slmkit.agent.tasks import KINDS, Turn, read_tasks, task_of, write_tasks
+from slmkit.errors import InputError
+
+SMALL = {split: make_tasks(split, 70) for split in generate.SPLITS}
+
+
+def test_there_are_enough_tasks():
+    assert sum(generate.SIZES.values()) >= 1_500 and generate.SIZES["test"] >= 1_000
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("split", generate.SPLITS)
+def test_every_task_of_a_split_can_be_solved(split):
+    tasks = make_tasks(split)
+    assert len({task.task_id for task in tasks}) == generate.SIZES[split]
+    assert {task.n_calls for task in tasks} == set(range(1, 13)) and {task.kind for task in tasks} == set(KINDS)
+    assert all(outcome.reward == 1 for outcome in run_tasks(tasks, Oracle(tasks), progress=False))
+
+
+@pytest.mark.parametrize("split", generate.SPLITS)
+def test_the_script_solves_them(split):
+    tasks = SMALL[split]
+    assert [outcome.reason for outcome in run_tasks(tasks, Oracle(tasks), progress=False) if outcome.reward < 1] == []
+
+
+def test_kinds_and_lengths_are_mixed():
+    tasks = [task for some in SMALL.values() for task in some]
+    assert {task.kind for task in tasks} == set(KINDS) and max(Counter(task.kind for task in tasks).values()) < 90
+    assert set(range(1, 9)) <= {task.n_calls for task in tasks} <= set(range(1, 13))
+    assert [task.n_calls for task in make_tasks("test", 3, length=12)] == [12] * 3
+
+
+def test_the_same_seed_gives_the_same_tasks():
+    assert make_tasks("test", 12) == SMALL["test"][:12]
+    assert make_tasks("test", 12, seed=1) != SMALL["test"][:12]
+
+
+@pytest.mark.parametrize("name", ["car_rental", "insurance_claims"])
+def test_phrasings_of_the_splits_are_apart(name):
+    said = {split: set() for split in generate.SPLITS}
+    for item in read(f"tasks/{name}")["items"]:
+        for turn in item.get("turns", [item]):
+            for split in generate.SPLITS if "train" in turn else ():
+                assert turn[split], item["name"]
+                said[split] |= set(turn[split])
+    assert not said["train"] & said["test"] and not said["train"] & said["calibration"]
+    assert not said["calibration"] & said["test"]
+
+
+def test_texts_and_databases_of_the_splits_are_apart():
+    seeds = {split: {task.world_seed for task in tasks} for split, tasks in SMALL.items()}
+    texts = {split: {turn.text for task in tasks for turn in task.turns} for split, tasks in SMALL.items()}
+    for one, other in (("train", "test"), ("train", "calibration"), ("calibration", "test")):
+        assert not seeds[one] & seeds[other]
+        assert len(texts[one] & texts[other]) == 0
+
+
+def test_tasks_on_disk_are_the_same(tmp_path):
+    assert read_tasks(write_tasks(tmp_path / "tasks.jsonl", SMALL["test"][:20])) == SMALL["test"][:20]
+    with pytest.raises(InputError, match="colour"):
+        task_of({**SMALL["test"][0].row(), "colour": "red"})
+
+
+@pytest.mark.parametrize(
+    "options, complaint", [({"split": "tests"}, "did you mean 'test'"), ({"split": "test", "length": 13}, "1 to 12")]
+)
+def test_bad_wishes_are_named(options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        make_tasks(**options)
+
+
+@pytest.mark.parametrize(
+    "turn, text, good",
+    [
+        (Turn("", end="answer", answers=("14",)), "14 dollars", True),
+        (Turn("", end="answer", answers=("14",)), "140 dollars", False),
+        (Turn("", end="answer", answers=("2026-03-04",)), "on 2026-03-04.", True),
+        (Turn("", end="refuse"), "Not possible: it is running.", True),
+        (Turn("", end="refuse"), "Done.", False),
+        (Turn("", end="done"), "Not possible: no", False),
+        (Turn("", end="ask"), "please tell me: the day", True),
+        (Turn("", end="report", answers=("RN1",)), "That failed: no rental RN1", True),
+        (Turn("", end="report", answers=("RN1",)), "That failed.", False),
+    ],
+)
+def test_required_answers(turn, text, good):
+    assert (reward._problem(turn, text) == "") == good
+
+
+def test_pass_hat_k():
+    rewards = [("a", 1.0)] * 4 + [("b", 1.0), ("b", 1.0), ("b", 0.0), ("b", 0.0)]
+    assert reward.pass_hat_k(rewards, 1) == 0.75
+    assert reward.pass_hat_k(rewards, 2) == pytest.approx((1 + 1 / 6) / 2)
+    assert reward.pass_hat_k(rewards, 4) == 0.5
+    assert math.isnan(reward.pass_hat_k(rewards, 5))
+
+
+def test_training_rows():
+    rows = training_rows(SMALL["train"][:12])
+    assert len(rows) == sum(
+        len(o.steps) for o in run_tasks(SMALL["train"][:12], Oracle(SMALL["train"]), progress=False)
+    )
+    for row in rows:
+        last = row["messages"][-1]
+        assert last["role"] == "assistant" and row["tools"] and row["messages"][0]["role"] == "system"
+        for made in last.get("tool_calls", ()):
+            assert isinstance(json.loads(made["function"]["arguments"]), dict)
+    assert training_rows(SMALL["train"][:12], 5) == rows[:5]
+    errands = training_rows(SMALL["train"][:4], agency="code")
+    assert all(json.loads(row["messages"][-1]["content"]) is not None and row["tools"] == [] for row in errands)
+    with pytest.raises(InputError, match="test split"):
+        training_rows(SMALL["test"][:2])
