@@ -33,21 +33,49 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        "smoke", n_items=2, n_own=3, n_bootstrap=200, n_simulations=50, max_tokens=96, evidence=False, n_tasks=4,
+        "smoke",
+        n_items=2,
+        n_own=3,
+        n_bootstrap=200,
+        n_simulations=50,
+        max_tokens=96,
+        evidence=False,
+        n_tasks=4,
         n_calibration=4,
-    ),  # fmt: skip
+    ),
     "laptop": Scale(
-        "laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, max_tokens=256, evidence=True, n_tasks=64,
+        "laptop",
+        n_items=8,
+        n_own=60,
+        n_bootstrap=2_000,
+        n_simulations=500,
+        max_tokens=256,
+        evidence=True,
+        n_tasks=64,
         n_calibration=48,
-    ),  # fmt: skip
+    ),
     "full": Scale(
-        "full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True, n_tasks=0,
+        "full",
+        n_items=0,
+        n_own=0,
+        n_bootstrap=10_000,
+        n_simulations=2_000,
+        max_tokens=256,
+        evidence=True,
+        n_tasks=0,
         n_calibration=300,
-    ),  # fmt: skip
+    ),
     "gpu": Scale(
-        "gpu", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True, n_tasks=0,
+        "gpu",
+        n_items=0,
+        n_own=0,
+        n_bootstrap=10_000,
+        n_simulations=2_000,
+        max_tokens=256,
+        evidence=True,
+        n_tasks=0,
         n_calibration=300,
-    ),  # fmt: skip
+    ),
 }
 
 

@@ -41,9 +41,7 @@ def export(adapter: str | Path, out: str | Path, base: str = "", rows: Sequence[
     adapter, out = Path(adapter), Path(out)
     path = adapter / "adapter_config.json"
     if not path.is_file():
-        raise InputError(
-            f"{adapter}: not an adapter folder, it has no adapter_config.json; name `adapter` of a run"
-        )
+        raise InputError(f"{adapter}: not an adapter folder, it has no adapter_config.json; name `adapter` of a run")
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out}: exists and is not empty; choose another --out or remove it")
     config = json.loads(path.read_text(encoding="utf-8"))
