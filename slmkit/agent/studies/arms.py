@@ -24,7 +24,7 @@ from slmkit.models.replay import Recorded
 from slmkit.records import Usage
 
 DOMAINS = ("car_rental", "insurance_claims")
-LIMITS = Limits(steps_a_turn=10, tokens=None)  # no way to a goal has more than five steps in one turn
+LIMITS = Limits(steps_a_turn=8, tokens=None)  # no way to a goal has more than six steps in one turn
 BOTH = "both"  # the adapter that was trained on both domains
 
 

@@ -93,7 +93,7 @@ class Lab:
     def arms(self) -> Arms:
         small, large = (shared.load(ref, self.run.folder / "calls") for ref in self.references)
         stands_for = {self.slm: self.parameters["slm_priced_as"], self.llm: self.parameters["llm_priced_as"]}
-        longest = 96 if self.run.scale.evidence else 48
+        longest = 96 if self.run.scale.evidence else 40
         return Arms(small, large, shared.prices(stands_for), max_tokens=longest)
 
     @functools.cached_property
@@ -210,7 +210,7 @@ class Lab:
     def latency(self) -> pd.DataFrame:
         """Seconds of single calls on questions that the chosen cascade met. After `runs`."""
         self.ran()
-        n = {"smoke": 6, "laptop": 40}.get(self.run.scale.name, 200)
+        n = {"smoke": 3, "laptop": 40}.get(self.run.scale.name, 200)
         watched = [ask for ask, _ in goal_steps(self.test[: max(2, n // 2)])][:n]
         routing = self.routing
         cascade = Cascade(self.arms.small, self.arms.large, routing, **self.arms.options)
