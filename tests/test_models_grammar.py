@@ -343,7 +343,7 @@ def test_all_calls_of_an_untrained_model_are_valid(tmp_path: Path, template: str
     dice = Random(count)
     offers = [[tool(f"{NAMES[row % 5]}{n}", an_object(dice)) for n in range(1 + row % 3)] for row in range(count)]
     requests = [Request([{"role": "user", "content": f"hour {row}"}], offer) for row, offer in enumerate(offers)]
-    how = {"constrained": True, "tool_choice": "required", "temperature": 1.5, "max_tokens": 1_000}
+    how = {"constrained": True, "tool_choice": "required", "temperature": 1.5, "max_tokens": 1_500}
     replies = model.chat_many(requests, **how)
     assert model.notes == {}
     cut = [reply for reply in replies if reply.finish_reason == "length"]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slmkit import models, stats
+from slmkit import config, models, stats
 from slmkit.capability import suites
 from slmkit.capability.suites.items import Item
 from slmkit.errors import InputError
 from slmkit.records import Reply
 
 PROBE_ITEMS = 8  # items that are run to estimate the time of the rest; recorded, so not paid for twice
-MAX_TOKENS = 256  # of a reply; four parallel calls fit, even where a tokenizer is as fine as that of the minis
+MAX_TOKENS = config.scale("full").max_tokens  # of a reply
 
 Limit = int | Mapping[str, int]
 

@@ -85,8 +85,10 @@ def limit(names: Sequence[str], run: Run) -> dict[str, int]:
 
 def measure(names: Sequence[str], run: Run) -> pd.DataFrame:
     """A row for each model, item and decoding (free, and with the grammar of the offered tools)."""
-    where = {"data": _data(run), "limit": limit(names, run), "seed": run.seed, "cache": run.folder / "calls"}
-    where["max_tokens"] = run.scale.max_tokens
+    where = {
+        "data": _data(run), "limit": limit(names, run), "seed": run.seed, "cache": run.folder / "calls",
+        "max_tokens": run.scale.max_tokens,
+    }  # fmt: skip
     tables = [evaluate.evaluate(_models(run), names, constrained=form, **where) for form in (False, True)]
     return pd.concat(tables, ignore_index=True)
 

@@ -66,11 +66,8 @@ def checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
         table[name] = values
     for name in ("hardware", "model", "weight_precision"):
         refuse(table, where, name, table[name].isna(), "must be given")
-    for name in ("tp", "pp", "dp", "ep", "concurrency", "input_len", "output_len"):
-        values = pd.to_numeric(table[name], errors="coerce")
-        refuse(table, where, name, (values < 0) | (values.isna() & table[name].notna()), "must be a number or blank")
-        table[name] = values
-    for name in ("ttft_ms", "tpot_or_itl_ms"):
+    counts = ("tp", "pp", "dp", "ep", "concurrency", "input_len", "output_len")
+    for name in (*counts, "ttft_ms", "tpot_or_itl_ms"):
         values = pd.to_numeric(table[name], errors="coerce")
         refuse(table, where, name, (values < 0) | (values.isna() & table[name].notna()), "must be a number or blank")
         table[name] = values
