@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from slmkit import models
 from slmkit.agent import generate, reward
 from slmkit.agent.generate import make_tasks
 from slmkit.agent.language import read
@@ -16,6 +17,7 @@ from slmkit.agent.oracle import Oracle
 from slmkit.agent.rows import training_rows
 from slmkit.agent.tasks import KINDS, Turn, read_tasks, task_of, write_tasks
 from slmkit.errors import InputError
+from slmkit.specialization import data
 
 SMALL = {split: make_tasks(split, 70) for split in generate.SPLITS}
 
@@ -126,3 +128,17 @@ def test_training_rows():
     assert all(json.loads(row["messages"][-1]["content"]) is not None and row["tools"] == [] for row in errands)
     with pytest.raises(InputError, match="test split"):
         training_rows(SMALL["test"][:2])
+
+
+def test_joined_rows_learn_the_same_tokens_after_fewer():
+    tokenizer = models.load("mini-1m", device="cpu").tokenizer
+    tasks = SMALL["train"][:12]
+    rows = {joined: training_rows(tasks, joined=joined) for joined in (False, True)}
+    data.check(rows[True])
+    made = {joined: data.encode(tokenizer, some) for joined, some in rows.items()}
+    learnt = {
+        joined: Counter(token for row in some for token in row.labels if token != -100) for joined, some in made.items()
+    }
+    assert learnt[True] == learnt[False]
+    assert sum(row.get("learn", 1) for row in rows[True]) == len(rows[False])
+    assert sum(len(row.ids) for row in made[True]) < 0.6 * sum(len(row.ids) for row in made[False])

@@ -24,6 +24,7 @@ from slmkit.errors import InputError
 from slmkit.models import loading, parse_reference
 from slmkit.specialization import checkpoints, data, fused, launch, peft_config, reward, training, trimmed
 from slmkit.specialization.finetune import Settings, finetune, load
+from slmkit.specialization.rows import pretraining_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"batch_size": 4, "rank": 4, "learning_rate": 1e-2, "warmup_steps": 2}
@@ -141,6 +142,19 @@ def test_padding_and_the_cut_of_the_vocabulary_leave_the_loss_as_it_is(base, tok
             alone += torch.nn.functional.cross_entropy(logits, torch.tensor(one.answer), reduction="sum").item()
             n += len(one.answer)
     assert together.item() == pytest.approx(alone / n, rel=1e-4)
+
+
+def test_several_answers_of_a_row_are_learnt_as_each_is_served(tokenizer):
+    first, second = rows(2)
+    talk = {**first, "messages": [*first["messages"], *second["messages"]], "learn": 2}
+    (both,) = data.encode(tokenizer, [talk])
+    prompts = [{**talk, "messages": talk["messages"][:size], "learn": 1} for size in (len(first["messages"]), None)]
+    singles = data.encode(tokenizer, prompts)
+    assert both.ids == singles[1].ids and both.start == singles[0].start
+    assert [token for token in both.labels if token != -100] == singles[0].answer + singles[1].answer
+    assert data.encode(tokenizer, [{**talk, "learn": 1}])[0].labels == singles[1].answer
+    labels = data.collate([both], tokenizer.pad_token_id)["labels"][0]
+    assert (labels != -100).sum() == len(singles[0].answer + singles[1].answer)
 
 
 def test_one_product_a_layer_gives_what_peft_gives(base):
@@ -315,6 +329,8 @@ def broken_call(name: str, arguments: object) -> dict:
         (row("x", broken_call("set_alarm", '{"hour":')), "row 1: arguments of set_alarm are not JSON"),
         (row("x", broken_call("set_alarm", "[1]")), "row 1: arguments of set_alarm are a JSON list"),
         (row("x", "no", [{"function": {}}]), r"row 1: tools\[0\] has no name"),
+        ({**row("x", "no"), "learn": 2}, "row 1: learn is 2, the assistant speaks 1 times; lower it"),
+        ({**row("x", "no"), "learn": "all"}, "row 1: learn is 'all'; give the number of answers"),
     ],
 )
 def test_a_bad_row_is_named(bad, complaint):
@@ -410,9 +426,9 @@ def test_general_rows_are_good_rows_of_trained_tools():
     from slmkit.mini import catalog
 
     held = {tool.name for name in catalog.held_out_domains() for tool in catalog.domain(name)}
-    made = list(data.general_rows(60, seed=5))
+    made = list(pretraining_rows(60, seed=5))
     data.check(made)
-    assert made == list(data.general_rows(60, seed=5)) != list(data.general_rows(60, seed=6))
+    assert made == list(pretraining_rows(60, seed=5)) != list(pretraining_rows(60, seed=6))
     assert not held & {tool["function"]["name"] for one in made for tool in one["tools"]}
     assert 0.1 < np.mean([not reward.wanted(one) for one in made]) < 0.6
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from slmkit import files
-from slmkit.specialization.data import general_rows
 from slmkit.specialization.finetune import Settings, finetune
+from slmkit.specialization.rows import pretraining_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOCATOR = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")  # of the Makefile: part of our recipe
@@ -38,8 +38,8 @@ def arm(name: str, folder: Path, n: int) -> dict[str, float]:
 
 @pytest.mark.full
 def test_three_times_the_tokens_of_trl_as_it_comes_at_the_same_loss(tmp_path, rounds=2, n=160):
-    files.write_jsonl(tmp_path / "train.jsonl", general_rows(200, seed=1))
-    files.write_jsonl(tmp_path / "validation.jsonl", general_rows(32, seed=2))
+    files.write_jsonl(tmp_path / "train.jsonl", pretraining_rows(200, seed=1))
+    files.write_jsonl(tmp_path / "validation.jsonl", pretraining_rows(32, seed=2))
     found = {"ours": [], "trl": []}
     for _ in range(rounds):  # in turn, so that a busy machine slows both
         for name, runs in found.items():
@@ -53,7 +53,7 @@ def test_three_times_the_tokens_of_trl_as_it_comes_at_the_same_loss(tmp_path, ro
 
 @pytest.mark.full
 def test_200_examples_take_three_minutes_and_two_megabytes(tmp_path):
-    rows = list(general_rows(264, seed=3))
+    rows = list(pretraining_rows(264, seed=3))
     tuned = finetune("mini-2m", rows[:200], rows[200:], Settings(), tmp_path)
     assert tuned.seconds <= 180 and tuned.card["size_bytes"] <= 2_000_000
     assert tuned.card["steps"] == Settings().n_steps(200)

@@ -1,13 +1,15 @@
 """Rows to train on: checked, rendered as they will be served, and cut into batches of a few fixed shapes.
 
 A row is a conversation in OpenAI shapes, `{"messages": [...], "tools": [...]}`, whose last message is the answer to
-learn: calls (arguments as JSON text) or text. Only that answer, its end token included, enters the loss.
+learn: calls (arguments as JSON text) or text. Only that answer, its end token included, enters the loss. With
+`"learn": n` the last n answers of the assistant do, as they are served one after the other: a prompt is run over once
+for all of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -27,15 +29,24 @@ POOL = 8  # batches' worth of rows that are sorted by length together
 
 @dataclass(frozen=True)
 class Encoded:
-    """One row in tokens; from `start` on they are the answer to learn."""
+    """One row in tokens; from `start` on they are the answer to learn, but for what the others say in `between`."""
 
     ids: list[int]
     start: int
+    between: tuple[tuple[int, int], ...] = ()
 
     @property
     def answer(self) -> list[int]:
-        """The tokens that enter the loss."""
+        """The tokens from the first that enters the loss to the last."""
         return self.ids[self.start :]
+
+    @property
+    def labels(self) -> list[int]:
+        """`answer`, with -100 for tokens outside the loss."""
+        made = list(self.ids)
+        for begin, end in self.between:
+            made[begin:end] = [-100] * (end - begin)
+        return made[self.start :]
 
 
 def check(rows: Sequence[Row], name: str = "rows") -> None:
@@ -44,8 +55,8 @@ def check(rows: Sequence[Row], name: str = "rows") -> None:
         where = f"{name}, row {index}"
         messages = row.get("messages") or []
         last = messages[-1] if messages else {}
-        calls = last.get("tool_calls") or []
-        if last.get("role") != "assistant" or not (calls or str(last.get("content") or "").strip()):
+        calls = [call for message in _learnt(row, where) for call in message[1].get("tool_calls") or []]
+        if last.get("role") != "assistant" or not (last.get("tool_calls") or str(last.get("content") or "").strip()):
             raise InputError(f"{where}: no target; its last message must be the assistant's, with tool_calls or text")
         if not any(message.get("role") == "user" for message in messages[:-1]):
             raise InputError(f"{where}: nothing is asked; put a user message before the answer")
@@ -57,6 +68,17 @@ def check(rows: Sequence[Row], name: str = "rows") -> None:
             schemas[function["name"]] = function.get("parameters") or {}
         for call in calls:
             _check_call(call, schemas, where)
+
+
+def _learnt(row: Row, where: str) -> list[tuple[int, dict[str, Any]]]:
+    """Place and message of the answers to learn, the last one included whatever its role."""
+    n, messages = row.get("learn", 1), row.get("messages") or []
+    if not isinstance(n, int) or n < 1:
+        raise InputError(f"{where}: learn is {n!r}; give the number of answers to learn, 1 or more")
+    spoken = [(at, message) for at, message in enumerate(messages[:-1]) if message.get("role") == "assistant"]
+    if n > len(spoken) + 1:
+        raise InputError(f"{where}: learn is {n}, the assistant speaks {len(spoken) + 1} times; lower it")
+    return [*spoken[len(spoken) + 1 - n :], *[(len(messages) - 1, messages[-1])] * bool(messages)]
 
 
 def _check_call(call: Mapping[str, Any], schemas: Mapping[str, dict], where: str) -> None:
@@ -117,19 +139,31 @@ def encode(tokenizer: Any, rows: Sequence[Row], longest: int = 2048, name: str =
         raise InputError("the base has no chat template; use its instruct version or add a chat_template.jinja")
     encoded = []
     for index, row in enumerate(rows):
-        before, whole = prompt(tokenizer, row), text(tokenizer, row)
-        if not whole.startswith(before):
+        made = _encode(tokenizer, row, f"{name}, row {index}")
+        if len(made.ids) > longest:
+            size = f"{len(made.ids):,} tokens, more than longest={longest:,}"
+            raise InputError(f"{name}, row {index}: {size}; shorten it or raise `longest`")
+        encoded.append(made)
+    return encoded
+
+
+def _encode(tokenizer: Any, row: Row, where: str) -> Encoded:
+    ids: list[int] = []
+    edges, done = [], ""
+    for at, _ in _learnt(row, where):
+        part = {**row, "messages": row["messages"][: at + 1]}
+        before, whole = prompt(tokenizer, part), text(tokenizer, part)
+        if not whole.startswith(before) or not before.startswith(done):
             raise InputError(
-                f"{name}, row {index}: the base's chat template has no generation marks and renders a prompt otherwise "
+                f"{where}: the base's chat template has no generation marks and renders a prompt otherwise "
                 "than the start of the conversation; put {% generation %} around the answer, or use another base"
             )
-        asked = tokenizer.encode(before, add_special_tokens=False)
-        answered = tokenizer.encode(whole[len(before) :], add_special_tokens=False)
-        if len(asked) + len(answered) > longest:
-            size = f"{len(asked) + len(answered):,} tokens, more than longest={longest:,}"
-            raise InputError(f"{name}, row {index}: {size}; shorten it or raise `longest`")
-        encoded.append(Encoded(asked + answered, len(asked)))
-    return encoded
+        for piece in (before[len(done) :], whole[len(before) :]):
+            ids += tokenizer.encode(piece, add_special_tokens=False)
+            edges.append(len(ids))
+        done = whole
+    # Edges: where the first answer begins, where it ends, where the second begins, and so on.
+    return Encoded(ids, edges[0], tuple(zip(edges[1:-1:2], edges[2::2], strict=True)))
 
 
 def difficulty(row: Encoded, n_tools: int) -> float:
@@ -205,44 +239,10 @@ def collate(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
     for index, row in enumerate(rows):
         ids[index, length - len(row.ids) :] = torch.tensor(row.ids)
         mask[index, length - len(row.ids) :] = 1
-        labels[index, length - len(row.answer) :] = torch.tensor(row.answer)
+        labels[index, length - len(row.answer) :] = torch.tensor(row.labels)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels[:, -kept:]}
 
 
 def _up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
-
-
-def general_rows(n: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """`n` rows like those that the minis were pre-trained on, from the training stream: calls and no-calls.
-
-    Mixed in as `general_share`, they keep a specialist from forgetting. The held-out domains are not among them.
-    """
-    from slmkit.mini import corpus
-    from slmkit.mini.conversation import Shape
-
-    rng, made = Random(f"general/{seed}"), 0
-    while made < n:
-        conversation = corpus.conversation(rng, Shape((1, 5), (1, 2), several=0.02, verbose=0.05), core=0.5)
-        messages = [_as_text(message) for message in conversation["messages"]]
-        if len(messages) > 1 and messages[-1]["role"] == "assistant":
-            yield {"messages": messages, "tools": conversation["tools"]}
-            made += 1
-
-
-def _as_text(message: dict[str, Any]) -> dict[str, Any]:
-    """A message of the corpus with the arguments of its calls as JSON text."""
-    if not message.get("tool_calls"):
-        return message
-    calls = [
-        {
-            "type": "function",
-            "function": {
-                "name": call["function"]["name"],
-                "arguments": json.dumps(call["function"]["arguments"], ensure_ascii=False),
-            },
-        }
-        for call in message["tool_calls"]
-    ]
-    return {**message, "tool_calls": calls}

@@ -14,8 +14,9 @@ from typing import Any
 from slmkit import files
 from slmkit.errors import InputError
 from slmkit.models import loading, parse_reference
-from slmkit.specialization import data, gates
+from slmkit.specialization import gates
 from slmkit.specialization.data import Row
+from slmkit.specialization.rows import pretraining_rows
 
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 512)  # values that --max-lora-rank takes
 # How a base writes its calls -> the parser of vLLM that reads them, by a mark in its chat template.
@@ -52,7 +53,7 @@ def export(adapter: str | Path, out: str | Path, base: str = "", rows: Sequence[
     from slmkit import models
 
     loaded: Any = models.load(reference.text)
-    rows = list(rows or data.general_rows(4))
+    rows = list(rows or pretraining_rows(4))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -11,6 +11,7 @@ from slmkit.errors import InputError
 from slmkit.models import parse_reference
 from slmkit.specialization import data
 from slmkit.specialization.data import Row
+from slmkit.specialization.rows import pretraining_rows
 from slmkit.specialization.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def finetune(
         raise InputError(f"{base_ref}: only a model in process can be trained; name a mini, a hub id or a folder")
     general = list(general_rows or ())
     if settings.general_share and not general:
-        general = list(data.general_rows(max(64, len(rows)), settings.seed))
+        general = list(pretraining_rows(max(64, len(rows)), settings.seed))
     data.check(general, "general rows")
 
     from slmkit.models import loading

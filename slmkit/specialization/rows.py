@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -93,3 +93,20 @@ def synonyms(row: Row) -> dict[str, Any]:
 
 
 STYLES: dict[str, Callable[[Row], dict[str, Any]]] = {"camelCase": camel_case, "renamed": synonyms}
+
+
+def pretraining_rows(n: int, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """`n` rows like those that the minis were pre-trained on, from the training stream: calls and no-calls.
+
+    Mixed in as `general_share`, they keep a specialist from forgetting. The held-out domains are not among them.
+    """
+    from slmkit.mini import corpus
+    from slmkit.mini.conversation import Shape
+
+    rng, made = Random(f"general/{seed}"), 0
+    while made < n:
+        conversation = corpus.conversation(rng, Shape((1, 5), (1, 2), several=0.02, verbose=0.05), core=0.5)
+        messages = [as_text(message) for message in conversation["messages"]]
+        if len(messages) > 1 and messages[-1]["role"] == "assistant":
+            yield {"messages": messages, "tools": conversation["tools"]}
+            made += 1
