@@ -371,7 +371,7 @@ def test_bad_runs_are_refused_in_one_line(base, tokenizer, tmp_path):
         ({"method": "lara"}, "did you mean 'lora'"),
         ({"rank": 0}, "rank must be at least 1"),
         ({"general_share": 1.0}, "general_share must lie in"),
-        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        ({"learning_rate": float("nan")}, "learning_rate must not be negative"),
         ({"patience": -1}, "patience must not be negative"),
         ({"order": "sorted"}, "unknown order"),
         ({"method": "full", "load_in_4bit": True}, "trains an adapter only"),
@@ -380,6 +380,12 @@ def test_bad_runs_are_refused_in_one_line(base, tokenizer, tmp_path):
 def test_bad_settings_are_named(change, complaint):
     with pytest.raises(InputError, match=complaint):
         Settings(**change)
+
+
+def test_the_rate_falls_with_the_size_of_the_base():
+    rates = [Settings().rate(int(n)) for n in (1e6, 135e6, 1e9, 8e9)]
+    assert rates == pytest.approx([6e-3, 5.44e-4, 2e-4, 2e-4], rel=1e-3)
+    assert Settings(method="full").rate(10**9) == pytest.approx(5e-5) and Settings(learning_rate=0.5).rate(10**9) == 0.5
 
 
 def test_settings_from_the_command_line():

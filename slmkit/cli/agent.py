@@ -17,8 +17,9 @@ def train(
     mini: Annotated[str, typer.Argument(help="A mini such as mini-2m, or a folder of one.")],
     domain: Annotated[str, typer.Option(help="car_rental, insurance_claims, or both.")] = "both",
     tasks: Annotated[int, typer.Option(min=2, help="Training tasks of the world.")] = 600,
-    rows: Annotated[int, typer.Option(min=0, help="Steps of them to train on, drawn; 0 for all.")] = 2_000,
+    rows: Annotated[int, typer.Option(min=0, help="Stretches of them to train on, drawn; 0 for all.")] = 2_400,
     steps: Annotated[int, typer.Option(min=0, help="Training steps; 0: as the number of rows says.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="0: by the size of the model.")] = 0.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 8,
     rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of tasks, rows and training.")] = 0,
@@ -48,8 +49,10 @@ def train(
     known = make_tasks("train", tasks, seed, domains=domains)
     held_out = make_tasks("calibration", 40, seed, domains=domains)
     chosen = _both(known, training_rows, rows, seed)
-    checked = _both(held_out, training_rows, 64, seed)
-    settings = Settings(rank=rank, alpha=2 * rank, steps=steps, batch_size=batch_size, seed=seed)
+    checked = training_rows(held_out, 64, seed=seed)
+    settings = Settings(
+        rank=rank, alpha=2 * rank, steps=steps, batch_size=batch_size, seed=seed, learning_rate=learning_rate
+    )
     made = finetune(mini, chosen, checked, settings, work or config.outputs() / "adapters" / name)
     shutil.copytree(made.adapter, target)
     best = made.card["best"]
@@ -58,7 +61,7 @@ def train(
 
 
 def _both(tasks, training_rows, n: int, seed: int) -> list:
-    """Rows of the model in charge and, a quarter, of code in charge; all where `n` is 0."""
+    """Rows of the model in charge, joined, and, a quarter, of code in charge; all where `n` is 0."""
     quarter = n // 4
-    own = training_rows(tasks, n - quarter if n else None, seed=seed)
+    own = training_rows(tasks, n - quarter if n else None, seed=seed, joined=True)
     return own + training_rows(tasks[: max(2, len(tasks) // 3)], quarter if n else None, seed=seed, agency="code")

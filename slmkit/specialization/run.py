@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter as clock
 from typing import Any
@@ -60,6 +60,7 @@ def prepare(
     if settings.order == "curriculum":
         tools = [len(row.get("tools") or ()) for row in rows]
         order = sorted(range(len(rows)), key=lambda index: data.difficulty(encoded[0][index], tools[index]))
+    settings = replace(settings, learning_rate=settings.rate(model.num_parameters()))
     return Job(reference, settings, model, tokenizer, *encoded[:2], (validation, encoded[2]), order)
 
 

@@ -8,7 +8,7 @@ a term of plain likelihood on the right answer that keeps it probable (Pang et a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from slmkit.specialization.reward import MAX_TOKENS, request, score
 
 if TYPE_CHECKING:
     from slmkit.models.base import Model
+
+RATE_SHARE = 0.1  # of the supervised learning rate: what the adapter knows is to be moved, not made anew
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def prefer(
 ) -> Tuned:
     """The adapter `start` trained on by DPO on its mistakes at `rows`; an adapter of the same base, in `out/adapter`.
 
-    `settings` are those of the DPO run; a tenth of the supervised learning rate is a good one. A batch holds
+    `settings` are those of the DPO run; its learning rate is a tenth of the supervised one unless set. A batch holds
     `batch_size / 2` pairs. The result is never worse on the validation rows than its best checkpoint, but may be
     worse than `start`. Resumes like `finetune`; InputError also where there are fewer than two mistakes to learn from.
     """
@@ -112,6 +114,8 @@ def prefer(
     job = run.prepare(reference, [rows[place] for place, _ in found], (), validation_rows, settings, device)
     wrong = data.encode(job.tokenizer, [row for _, row in found], settings.longest, "wrong answers")
     pairs = [Pair(right, miss) for right, miss in zip(job.rows, wrong, strict=True)]
+    if not settings.learning_rate:
+        job.settings = replace(job.settings, learning_rate=job.settings.learning_rate * RATE_SHARE)
     job.model = _trainable(job.model, start.adapter)
     known = {**identity, **run.splits(rows, validation_rows), "n_pairs": len(pairs)}
     run.complete(job, out, known, tracker, lambda job, folder, tracker: _trainer(job, pairs, how, folder, tracker))

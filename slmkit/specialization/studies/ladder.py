@@ -62,8 +62,7 @@ def ranks(lab: Lab) -> pd.DataFrame:
             rows = lab.rows("train", n)
             settings = lab.settings(
                 n, rank=rank or lab.rank, alpha=2 * (rank or lab.rank), method=method, target_modules=modules,
-                general_share=0.0, learning_rate=2e-3 if method == "lora" else 5e-4,
-                steps=lab.sizes.arm_steps,
+                general_share=0.0, steps=lab.sizes.arm_steps,
             )  # fmt: skip
             tuned = lab.tune("rank and data", rows, settings)
             role = "specialist"

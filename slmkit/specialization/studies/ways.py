@@ -15,7 +15,6 @@ from slmkit.specialization.studies.lab import Arm, Lab, short
 
 SUPERVISED, FULL, DISTILLED = "supervised (LoRA)", "supervised, all weights", "distilled from the larger model"
 CURRICULUM, MULTI_TASK, PREFERENCE = "curriculum", "multi-task", "supervised, then preference (DPO)"
-FULL_RATE = 5e-4  # all weights take a quarter of an adapter's rate
 
 
 def ways(lab: Lab) -> pd.DataFrame:
@@ -23,9 +22,7 @@ def ways(lab: Lab) -> pd.DataFrame:
     asked = lab.side_sets
     made: dict[str, Callable[[Lab, list[Row], int], Tuned]] = {
         SUPERVISED: lambda lab, rows, seed: lab.tune(SUPERVISED, rows, lab.arm_settings(seed)),
-        FULL: lambda lab, rows, seed: lab.tune(
-            FULL, rows, lab.arm_settings(seed, method="full", learning_rate=FULL_RATE)
-        ),
+        FULL: lambda lab, rows, seed: lab.tune(FULL, rows, lab.arm_settings(seed, method="full")),
         DISTILLED: _distilled,
         PREFERENCE: _preferred,
         CURRICULUM: lambda lab, rows, seed: lab.tune(CURRICULUM, rows, lab.arm_settings(seed, order="curriculum")),
@@ -65,7 +62,7 @@ def _preferred(lab: Lab, rows: list[Row], seed: int) -> Tuned:
     start = lab.tune(SUPERVISED, rows, lab.arm_settings(seed))
     settings = lab.arm_settings(seed)
     steps = max(1, settings.n_steps(len(rows)) // 2)
-    settings = replace(settings, learning_rate=settings.learning_rate / 10, steps=steps, warmup_steps=1)
+    settings = replace(settings, steps=steps, warmup_steps=1)
     folder = start.adapter.parent.with_name(f"{start.adapter.parent.name}-preference")
     validation = lab.rows("validation", lab.sizes.validation_items)
     tuned = prefer(start, rows, validation, settings, folder, Preference(samples=2))
