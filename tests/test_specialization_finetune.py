@@ -384,7 +384,7 @@ def test_bad_settings_are_named(change, complaint):
 
 def test_the_rate_falls_with_the_size_of_the_base():
     rates = [Settings().rate(int(n)) for n in (1e6, 135e6, 1e9, 8e9)]
-    assert rates == pytest.approx([6e-3, 5.44e-4, 2e-4, 2e-4], rel=1e-3)
+    assert rates == pytest.approx([0.012, 6.65e-4, 2e-4, 2e-4], rel=1e-3)
     assert Settings(method="full").rate(10**9) == pytest.approx(5e-5) and Settings(learning_rate=0.5).rate(10**9) == 0.5
 
 
