@@ -75,7 +75,7 @@ class Settings:
     def rate(self, n_parameters: int) -> float:
         """The highest learning rate of a run: as set, else falling with the base's size.
 
-        0.012 for mini-1m, 0.008 for mini-2m, 7e-4 at 135M, 2e-4 from 1 bn on; a quarter of it where all weights are trained.
+        0.012 for mini-1m, 0.008 for mini-2m, 7e-4 at 135M, 2e-4 from 1 bn on; a quarter where all weights are trained.
         """
         adapter = min(MOST_RATE, RATE * max(1.0, (RATE_SIZE / n_parameters) ** RATE_POWER))
         return self.learning_rate or adapter * (FULL_SHARE if self.method == "full" else 1.0)
