@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,14 @@ def test_every_claim_has_its_rule_and_passes_the_ledger(evidence):
         assert verdict.rule and verdict.threshold == claim.threshold
         assert (verdict.condition != "") == (verdict.outcome == "conditional")
     assert judged["S0-22"].outcome == "holds" and judged["A2.7"].outcome == "not_testable"
+
+
+def test_where_nobody_solves_anything_nothing_about_the_world_is_decided(evidence):
+    runs = evidence.tables["runs"].assign(reward=0.0)
+    floor = replace(evidence, tables={**evidence.tables, "runs": runs})
+    judged = {verdict.claim_id: verdict for verdict in verdicts.judge(floor)}
+    assert {judged[claim].outcome for claim in verdicts.WORLD} <= {"inconclusive", "not_testable"}
+    assert "solves 0% of" in judged["A1.12"].rule and judged["S0-22"].outcome == "holds"
 
 
 def test_every_figure_draws(tables, evidence, bench, tmp_path):
