@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,9 @@ def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
     from peft import PeftModel
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder))
+        with warnings.catch_warnings():  # PEFT asks transformers for a name that has changed
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except Exception as error:
         raise InputError(f"{folder}: this adapter does not fit the model ({_one_line(error)})") from None
     return adapted.merge_and_unload() if merge else adapted
