@@ -132,7 +132,8 @@ def test_every_claim_has_its_rule_and_passes_the_ledger(evidence):
     assert judged["S0-22"].outcome == "holds" and judged["A2.7"].outcome == "not_testable"
 
 
-def test_where_nobody_solves_anything_nothing_about_the_world_is_decided(evidence):
+def test_where_nobody_solves_anything_nothing_about_the_world_is_decided(evidence, monkeypatch):
+    monkeypatch.setattr(verdicts, "FLOOR", 0.9)  # none of these few tasks is no proof that fewer than a fifth are
     runs = evidence.tables["runs"].assign(reward=0.0)
     floor = replace(evidence, tables={**evidence.tables, "runs": runs})
     judged = {verdict.claim_id: verdict for verdict in verdicts.judge(floor)}

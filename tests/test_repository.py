@@ -17,6 +17,7 @@ THIRD_PARTY = re.compile(
     r"/.*\.(jsonl?|gz|csv)$"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.:/{}$-])/(?:home|Users|root|work|opt|mnt|srv|tmp)/\w|\b[A-Z]:\\+Users\\")
+INVENTED_FILE = re.compile(r"/(?:home|srv|tmp)/\w+\.\w+\b")  # as users of the agent's world name their documents
 
 
 def tracked() -> list[Path]:
@@ -55,6 +56,8 @@ def test_no_path_of_a_machine(files):
     found = []
     for path in set(files) - {Path(__file__)}:
         for number, line in enumerate((text_of(path) or "").splitlines(), 1):
+            if path.is_relative_to(ROOT / "data/results/04_heterogeneous_agent"):
+                line = INVENTED_FILE.sub("", line)
             if match := MACHINE_PATH.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line[match.start() :][:60]}")
     assert sorted(found) == []

@@ -226,14 +226,14 @@ def test_models_from_scratch(tmp_path, design, data):
     assert (found[1] / "model.safetensors").stat().st_mtime_ns == before, "nothing is trained twice"
 
 
-def test_designs_have_as_many_parameters(tmp_path):
+def test_designs_have_as_many_parameters():
     from transformers import AutoModelForCausalLM
 
     from slmkit.mini import tokenizer as tokenizers
     from slmkit.mini.recipe import config as recipe
 
     tokens = tokenizers.load(config.resource("data/mini/mini-2m"))
-    plain = AutoModelForCausalLM.from_pretrained(scratch.untrained(tmp_path / "m", "mini-2m", tokens, 0))
+    plain = AutoModelForCausalLM.from_config(recipe("mini-2m-llama", tokens))
     mini = AutoModelForCausalLM.from_config(recipe("mini-2m", tokens))
     assert plain.num_parameters() == pytest.approx(mini.num_parameters(), rel=0.005)
 

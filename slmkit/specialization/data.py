@@ -78,7 +78,7 @@ def _learnt(row: Row, where: str) -> list[tuple[int, dict[str, Any]]]:
     spoken = [(at, message) for at, message in enumerate(messages[:-1]) if message.get("role") == "assistant"]
     if n > len(spoken) + 1:
         raise InputError(f"{where}: learn is {n}, the assistant speaks {len(spoken) + 1} times; lower it")
-    return [*spoken[len(spoken) + 1 - n :], *[(len(messages) - 1, messages[-1])] * bool(messages)]
+    return [*spoken[len(spoken) + 1 - n :], *list(enumerate(messages))[-1:]]
 
 
 def _check_call(call: Mapping[str, Any], schemas: Mapping[str, dict], where: str) -> None:

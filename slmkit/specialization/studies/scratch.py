@@ -52,9 +52,8 @@ def train(
     if not all((folder / str(step) / "config.json").is_file() for step in wanted):
         tokens = tokenizers.load(config.resource("data/mini/mini-2m"))
         tokens.chat_template = tokenizers.template()
-        start = untrained(folder / "start", size, tokens, seed) if design == "Llama" else None
         recipe = replace(Recipe(), warmup_steps=min(30, wanted[-1]), chunk=min(2_048, 64 * wanted[-1]))
-        trainer = Trainer(size, tokens, recipe, seed, start)
+        trainer = Trainer(size if design == "LFM2" else f"{size}-llama", tokens, recipe, seed, None)
         trainer.steps = wanted[-1]
         if data != "both":
             trainer.streams = {easy: Part(stream, data) for easy, stream in trainer.streams.items()}  # type: ignore
@@ -63,36 +62,6 @@ def train(
                 trainer.train_step()
             trainer.export(folder / str(step))
     yield from ((step, folder / str(step)) for step in wanted)
-
-
-def untrained(folder: Path, size: str, tokenizer: Any, seed: int) -> Path:
-    """A folder with a plain Llama of random weights, as wide and deep as the mini `size`, its feed-forward as wide
-    as brings it to the mini's number of parameters."""
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
-
-    from slmkit.mini.recipe import config as recipe_config
-
-    torch.manual_seed(seed)
-    mini = recipe_config(size, tokenizer)
-    aim = AutoModelForCausalLM.from_config(mini).num_parameters()
-
-    def llama(width: int) -> Any:
-        return AutoModelForCausalLM.from_config(
-            LlamaConfig(
-                vocab_size=mini.vocab_size, hidden_size=mini.hidden_size, num_hidden_layers=mini.num_hidden_layers,
-                num_attention_heads=mini.num_attention_heads, intermediate_size=width, tie_word_embeddings=True,
-                max_position_embeddings=mini.max_position_embeddings, rope_theta=1000.0,
-                pad_token_id=mini.pad_token_id, bos_token_id=mini.bos_token_id, eos_token_id=mini.eos_token_id,
-            )
-        )  # fmt: skip
-
-    model = llama(mini.intermediate_size)
-    each = 3 * mini.hidden_size * mini.num_hidden_layers  # parameters a unit of width
-    model = llama(mini.intermediate_size + round((aim - model.num_parameters()) / each))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 class Part:
