@@ -55,10 +55,10 @@ notebooks: env ## run all notebooks at laptop scale and print where their page i
 	$(BIN)/slmkit run $(ARGS) --scale $(SCALE) --jobs $(JOBS)
 
 test: env lint ## every check at reduced size, notebooks at smoke scale (12 minutes)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not full and not browser and not gpu' --durations 10
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not full and not browser and not gpu' --durations 10
 
 check: env lint ## every check at full size (60 minutes)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m '' --durations 25
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m '' --durations 25
 
 lab: env ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

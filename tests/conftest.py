@@ -23,7 +23,11 @@ hypothesis.settings.load_profile("slmkit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip `gpu` tests without a GPU, `data` tests where SLMKIT_DATA is not set (a missing folder fails)."""
+    """Skip `gpu` tests without a GPU, `data` tests where SLMKIT_DATA is not set (a missing folder fails).
+
+    The notebooks come first: they are the longest file, and another worker has the rest meanwhile.
+    """
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
     skips = {}
     if not os.environ.get("SLMKIT_DATA"):
         skips["data"] = pytest.mark.skip(reason="SLMKIT_DATA is not set")
