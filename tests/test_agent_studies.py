@@ -28,6 +28,7 @@ from slmkit.agent.studies import (
     teacher,
     traces,
 )
+from slmkit.economics import compare
 from slmkit.errors import InputError
 from slmkit.figures import agent, agent_steps
 
@@ -66,8 +67,9 @@ def bench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(bench):
-    names = ("signals", "tried", "runs", "shares", "order", "steps", "code", "compute", "latency", "specialists")
+    names = ("signals", "tried", "runs", "shares", "order", "steps", "code", "latency", "specialists")
     found = {name: back(getattr(bench, name)()) for name in names}
+    found["compute"] = back(bench.compute(compare.joules_per_token))
     found["attacks"] = back(exhibits.attacks(bench))
     outcomes = pd.DataFrame({"pair": ["a / b", "c / d"], "who": "learned", "tuned": True, "share": 0.3, "small": 0.8,
                              "large": 0.9, "router": 0.9, "ruling": "non-inferior", "cost_ratio": 0.4, "cost_low": 0.3,
@@ -139,6 +141,15 @@ def test_where_nobody_solves_anything_nothing_about_the_world_is_decided(evidenc
     judged = {verdict.claim_id: verdict for verdict in verdicts.judge(floor)}
     assert {judged[claim].outcome for claim in verdicts.WORLD} <= {"inconclusive", "not_testable"}
     assert "solves 0% of" in judged["A1.12"].rule and judged["S0-22"].outcome == "holds"
+
+
+def test_energy_follows_the_calls_and_the_model_that_ours_stand_for(tables):
+    by = compute.summary(tables["compute"], 0.5, 0.03, **RESAMPLING).set_index("arm")
+    assert (by["joules"] > 0).all() and by.loc["vote of 5", "joules"] > by.loc[compute.SINGLE, "joules"]
+    same = compute.with_energy(tables["compute"], lambda model, *_: {"a": 1.0, "b": 3.0}[model], "a", "b")
+    assert same["joules"].equals(same["decode_tokens"] * same["arm"].eq(compute.LARGE).map({True: 3.0, False: 1.0}))
+    with pytest.raises(InputError, match="llama-9"):
+        compute.with_energy(tables["compute"], compare.joules_per_token, "llama-9", "llama-3.1-70b")
 
 
 def test_every_figure_draws(tables, evidence, bench, tmp_path):

@@ -2,7 +2,7 @@
 
 In the data, `{slot}` alone stands for the value itself, within a text for its words; `{r0.usd}` is a field of the first
 call's result, `{r0.vehicles.0.model}` of a list's element, `.min:FIELD` the element where that field is smallest,
-`.all:FIELD` that field of all.
+`.all:FIELD` that field of all. In phrasings, `{this|that|}` is one of the options.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Stage:
             results[f"r{number}"] = json.loads(done.text)
             calls.append(call)
         source = turn if self.split in turn else _named(self.name, item["like"])
-        text = _SLOT.sub(lambda match: self.said[match.group(1)], self.rng.choice(source[self.split]))
+        phrasing = values.choose(self.rng.choice(source[self.split]), self.rng)
+        text = _SLOT.sub(lambda match: self.said[match.group(1)], phrasing)
         answers = [self._filled(answer, results) for answer in turn.get("answers", ())]
         flat = [part for answer in answers for part in (answer if isinstance(answer, list) else [answer])]
         says = self._told(turn["says"], results)

@@ -119,6 +119,14 @@ def hosted(model: str, setting: Setting) -> Hosted:
     return Hosted(found, tariff, prediction_range(median, p90), regime, float(joules), latency)
 
 
+def joules_per_token(model: str, input_tokens: int, output_tokens: int, gpu: str = "H100-SXM") -> float:
+    """J an output token of the best deployment, always busy, GPUs alone; the prompt's share is included.
+
+    InputError for a model or GPU that the catalogue lacks, or a model that does not fit.
+    """
+    return hosted(model, Setting(gpu, input_tokens=input_tokens, output_tokens=output_tokens)).joules_per_token
+
+
 def _misses(model: str, setting: Setting, why: str) -> str:
     """By how many bytes or milliseconds a model misses, and what would do."""
     arch, card = architecture(model), gpu(setting.gpu)

@@ -55,19 +55,23 @@ def horizon(points: pd.DataFrame, fit: pd.DataFrame, title: str, subtitle: str =
 
 
 def compute(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
-    """Success against tokens a task for each way of answering (`compute.summary`)."""
-    figure, (axes,) = canvas(title, subtitle, width=8.8, height=4.8)
-    named = []
-    for row in table.itertuples():
-        large = row.arm.startswith("large")
-        look = ROLES["llm"] if large else ROLES["slm"] if row.arm == "one answer" else ROLES["specialist"]
-        interval(axes, [row.tokens], [row.success], [row.low], [row.high], look, horizontal=False)
-        named.append((row.tokens, row.success, row.arm))
-    marks.plain_log(axes, "x", "{:,g}")
-    percent(axes, "y")
-    axes.set_xlim(table["tokens"].min() * 0.6, table["tokens"].max() * 1.9)
-    axes.set(xlabel="tokens a task, prompt and output (log)", ylabel="tasks solved (95 % Wilson)", ylim=(-0.02, 1.05))
-    marks.name_points(axes, named)
+    """Success against tokens and against joules a task for each way of answering (`compute.summary`)."""
+    figure, panels = canvas(title, subtitle, 2, width=12, height=4.8, sharey=True)
+    spent = {"tokens": "tokens a task, prompt and output (log)", "joules": "GPU joules a task, as priced (log)"}
+    for axes, (column, label) in zip(panels, spent.items(), strict=True):
+        named = []
+        for row in table.itertuples():
+            large = row.arm.startswith("large")
+            look = ROLES["llm"] if large else ROLES["slm"] if row.arm == "one answer" else ROLES["specialist"]
+            place = getattr(row, column)
+            interval(axes, [place], [row.success], [row.low], [row.high], look, horizontal=False)
+            named.append((place, row.success, row.arm))
+        marks.plain_log(axes, "x", "{:,g}")
+        percent(axes, "y")
+        axes.set_xlim(table[column].min() * 0.6, table[column].max() * 1.9)
+        axes.set(xlabel=label, ylim=(-0.02, 1.05))
+        marks.name_points(axes, named)
+    panels[0].set_ylabel("tasks solved (95 % Wilson)")
     return figure
 
 

@@ -35,8 +35,9 @@ def _arguments(offer: Offer, args: Iterable[Arg], given: dict[str, Any], prefix:
 
 
 def _phrased(offer: Offer, rng: Random) -> tuple[str, dict[str, Any]]:
-    """One of the tool's phrasings, each bracketed part said half of the time."""
+    """One of the tool's phrasings, each bracketed part said half of the time, one of the options in each choice."""
     phrasing = _OPTIONAL.sub(lambda part: part.group(1) if rng.random() < 0.5 else "", rng.choice(offer.tool.phrasings))
+    phrasing = values.choose(phrasing, rng)
     given: dict[str, Any] = {}
     words: dict[str, str] = {}
     for place, arg in places(offer.tool.args):

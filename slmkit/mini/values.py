@@ -10,6 +10,7 @@ from typing import Any
 from slmkit.mini import catalog
 
 _BRACES = re.compile(r"\{([^{}]+)\}")
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 _RANGE = re.compile(r"(\d+)(?:\.(\d+))?\.\.(\d+)(?:\.(\d+))?$")
 JSON_TYPES = {"enum": "string", "bool": "boolean", "list": "array", "object": "object"}
 
@@ -67,6 +68,11 @@ def _brace(inside: str, rng: Random) -> str:
         name = inside.lower()
         return capital(draw(name, rng)) if name in _pools() else inside
     return draw(inside, rng)
+
+
+def choose(phrasing: str, rng: Random) -> str:
+    """`phrasing` with one option of each `{this|that|}`; slots stay."""
+    return _CHOICE.sub(lambda options: rng.choice(options.group(1).split("|")), phrasing)
 
 
 def capital(text: str) -> str:

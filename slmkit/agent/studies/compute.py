@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,28 @@ def runs(arms: Arms, tasks: Sequence[Task], ks: Sequence[int] = (3, 5)) -> pd.Da
     return pd.concat(parts, ignore_index=True)
 
 
+def with_energy(
+    table: pd.DataFrame, joules_per_token: Callable[[str, int, int], float], small_as: str, large_as: str
+) -> pd.DataFrame:
+    """`runs` with a column `joules`: energy of a task if its calls were those of the models that ours stand for.
+
+    `joules_per_token` is J an output token of (model, prompt tokens, output tokens), the prompt's share included; each
+    arm is taken at the mean lengths of its calls.
+    """
+    parts = []
+    for arm, part in table.groupby("arm", sort=False):
+        calls = max(1, int(part[["small_calls", "large_calls"]].to_numpy().sum()))
+        lengths = [max(1, round(part[column].sum() / calls)) for column in ("prompt_tokens", "decode_tokens")]
+        joules = joules_per_token(large_as if arm == LARGE else small_as, *lengths)
+        parts.append(part.assign(joules=joules * part["decode_tokens"]))
+    return pd.concat(parts, ignore_index=True)
+
+
 def summary(table: pd.DataFrame, sparse: float, margin: float, n_resamples: int, rng: int = 0) -> pd.DataFrame:
     """Each way against one small answer and against one large answer, paired by task.
 
     `sparse` is the price of a sparse large model over that of the dense one, a token. Columns arm, n, success, low,
-    high, tokens (prompt and output, a task), usd; gain with gain_low, gain_high and gain_p (normal, two-sided);
+    high, tokens (prompt and output, a task), joules, usd; gain with gain_low, gain_high and gain_p (normal, two-sided);
     difference to the large one with its low, high and ruling; cost_ratio of USD per solved task to the large one with
     cost_low and cost_high, and sparse_ratio, sparse_low, sparse_high against the sparse one.
     """
@@ -55,7 +72,8 @@ def summary(table: pd.DataFrame, sparse: float, margin: float, n_resamples: int,
         error = max((gain.high - gain.low) / 2 / 1.96, 1e-12)
         rows.append({
             "arm": arm, "n": n, "success": k / n, "low": low, "high": high,
-            "tokens": (part["prompt_tokens"] + part["completion_tokens"]).mean(), "usd": part["usd"].mean(),
+            "tokens": (part["prompt_tokens"] + part["completion_tokens"]).mean(),
+            "joules": part["joules"].mean(), "usd": part["usd"].mean(),
             "gain": gain.difference, "gain_low": gain.low, "gain_high": gain.high,
             "gain_p": float(2 * ndtr(-abs(gain.difference) / error)),
             "difference": against.difference, "difference_low": against.low, "difference_high": against.high,

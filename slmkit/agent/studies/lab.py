@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -191,10 +191,10 @@ class Lab:
             made.append(self.arms.run(arm, self.arms.alone(model, role), self.test, agency="code"))
         return pd.concat(made, ignore_index=True)
 
-    def compute(self) -> pd.DataFrame:
-        """Test-time compute on the first half of the test tasks."""
-        some = self.test[: max(2, len(self.test) // 2)]
-        return compute.runs(self.arms, some, VOTES[self.run.scale.name])
+    def compute(self, joules_per_token: Callable[[str, int, int], float]) -> pd.DataFrame:
+        """Test-time compute on the first half of the test tasks; `joules_per_token` as `compute.with_energy` has it."""
+        table = compute.runs(self.arms, self.test[: max(2, len(self.test) // 2)], VOTES[self.run.scale.name])
+        return compute.with_energy(table, joules_per_token, *map(self.parameters.get, ("slm_priced_as", "llm_priced_as")))
 
     def specialists(self) -> pd.DataFrame:
         """Router over two specialists; no rows where the adapters of the single domains are missing."""
