@@ -47,6 +47,7 @@ class Lab:
         slm, llm = self.parameters["slm"], self.parameters["llm"]
         if slm == llm:
             raise InputError(f"slm and llm are both {slm!r}; name two models to compare")
+        self.priced_as = self.parameters["slm_priced_as"], self.parameters["llm_priced_as"]
         self.references = tuple(self._reference(name) for name in (slm, llm))
         self.slm, self.llm = (shared.label(ref) for ref in self.references)
 
@@ -92,21 +93,20 @@ class Lab:
     @functools.cached_property
     def arms(self) -> Arms:
         small, large = (shared.load(ref, self.run.folder / "calls") for ref in self.references)
-        stands_for = {self.slm: self.parameters["slm_priced_as"], self.llm: self.parameters["llm_priced_as"]}
+        stands_for = dict(zip((self.slm, self.llm), self.priced_as, strict=True))
         longest = 96 if self.run.scale.evidence else 40
         return Arms(small, large, shared.prices(stands_for), max_tokens=longest)
 
     @functools.cached_property
     def sparse(self) -> float:
         """Price of a sparse large model over that of the dense one, a token (three in, one out)."""
-        dense = self.parameters["llm_priced_as"]
-        rates = shared.prices({"dense": dense, "sparse": SPARSE}).rates
+        rates = shared.prices({"dense": self.priced_as[1], "sparse": SPARSE}).rates
         dense_usd, sparse_usd = (0.75 * rates[name][0] + 0.25 * rates[name][1] for name in ("dense", "sparse"))
         return sparse_usd / dense_usd
 
     def sparse_price(self) -> pd.DataFrame:
         """`sparse` as a table of one row: model, ratio."""
-        return pd.DataFrame([{"model": SPARSE, "dense": self.parameters["llm_priced_as"], "ratio": self.sparse}])
+        return pd.DataFrame([{"model": SPARSE, "dense": self.priced_as[1], "ratio": self.sparse}])
 
     def preview(self) -> pd.DataFrame:
         """One task of each kind: what is asked first, how many calls the goal makes, how it ends."""
@@ -194,7 +194,7 @@ class Lab:
     def compute(self, joules_per_token: Callable[[str, int, int], float]) -> pd.DataFrame:
         """Test-time compute on the first half of the test tasks; `joules_per_token` as `compute.with_energy` has it."""
         table = compute.runs(self.arms, self.test[: max(2, len(self.test) // 2)], VOTES[self.run.scale.name])
-        return compute.with_energy(table, joules_per_token, *map(self.parameters.get, ("slm_priced_as", "llm_priced_as")))
+        return compute.with_energy(table, joules_per_token, *self.priced_as)
 
     def specialists(self) -> pd.DataFrame:
         """Router over two specialists; no rows where the adapters of the single domains are missing."""
