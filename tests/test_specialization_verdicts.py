@@ -143,6 +143,9 @@ def test_operation():
         "change": made.changed(new=0.2),
     }
     assert operation.fits_operation(run(**worst)).outcome == "fails"
+    alike = {**worst, "serving": made.serving(0.3, 0.1), "ladder": made.ladder(broken=(0.2, 0.2))}
+    undecided = operation.fits_operation(run(**alike))
+    assert undecided.outcome == "inconclusive" and "in memory, undecided in format errors:" in undecided.rule
 
 
 def test_overnight():

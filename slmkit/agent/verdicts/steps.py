@@ -60,13 +60,13 @@ def code_in_charge(e: Evidence) -> Finding:
         first_true(
             holds=raises and against.verdict == "non-inferior",
             conditional=raises,
-            fails=gain.high <= 0 or (not raises and gain.difference <= 0),
+            fails=gain.high < MARGIN,
         ),
         rule=f"code minus LM agency, small model: {spelled(gain)}; minus the large model at the root: "
         f"{spelled(against)}, "
         f"{against.verdict} at 3",
         condition=f"it raises the small model, which stays behind on: {listed(behind)}",
-        method=f"{METHOD}; the same tasks in both agencies",
+        method=f"{METHOD}; the same tasks in both agencies; no gain: the upper end is below 3 points",
         figure="figure-agency",
         models=e.models,
         **points(gain),
@@ -136,10 +136,10 @@ def aids(e: Evidence) -> Finding:
     said = "; ".join(f"{aid} {100 * row.gain:+.1f} [{100 * row.gain_low:+.1f}, {100 * row.gain_high:+.1f}] points at "
                      f"{extra[aid]:.1f} times the tokens" for aid, row in table.iterrows())  # fmt: skip
     return Finding(
-        first_true(holds=sure.all(), conditional=sure.any(), fails=not sure.any()),
+        first_true(holds=sure.all(), conditional=sure.any(), fails=(table["gain_high"] < MARGIN).all()),
         rule=f"{said}; one answer solves {single['success']:.0%}",
         condition=f"by {listed(f'{aid} ({extra[aid]:.1f} times the tokens)' for aid in sure.index[sure])}",
-        method=f"{METHOD}; Holm over three",
+        method=f"{METHOD}; Holm over three; no gain: every upper end is below 3 points",
         figure="figure-compute",
         estimate=100 * table.loc[best, "gain"],
         interval=(100 * table.loc[best, "gain_low"], 100 * table.loc[best, "gain_high"]),

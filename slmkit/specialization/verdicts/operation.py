@@ -116,10 +116,11 @@ def fits_operation(e: Evidence) -> Finding:
         "memory": bool(held["specialist"] < held["llm"]),
     }
     won, lost = [k for k, v in better.items() if v], [k for k, v in better.items() if not v]
+    undecided = [k for k, one in (("format errors", errors), ("latency", latency)) if k in lost and one.low < 0]
     seconds = f"{c['seconds']:.0f} s" if c["slm_back"] else f"not back after {c['seconds']:.0f} s"
     return Finding(
-        first_true(holds=len(won) == 4, conditional=len(won) in (2, 3), fails=len(won) <= 1),
-        rule=f"better in {', '.join(won) or 'nothing'}: invalid outputs {points(errors)}; adapts in {seconds}, the "
+        first_true(holds=len(won) == 4, conditional=len(won) in (2, 3), fails=len(won) + len(undecided) <= 1),
+        rule=f"better in {', '.join(won) or 'nothing'}, undecided in {', '.join(undecided) or 'nothing'}: invalid outputs {points(errors)}; adapts in {seconds}, the "
         f"larger model's prompt is {'back at once' if c['llm_back'] else 'not back'}; latency "
         f"{1000 * slower.estimate:+.0f} ms [{1000 * slower.low:+.0f}, {1000 * slower.high:+.0f}]; weights "
         f"{held['specialist'] / 1e6:.1f} against {held['llm'] / 1e6:.1f} MB",
