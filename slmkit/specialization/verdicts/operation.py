@@ -121,9 +121,10 @@ def fits_operation(e: Evidence) -> Finding:
     return Finding(
         first_true(holds=len(won) == 4, conditional=len(won) in (2, 3), fails=len(won) + len(undecided) <= 1),
         rule=f"better in {', '.join(won) or 'nothing'}, undecided in {', '.join(undecided) or 'nothing'}: "
-        f"invalid outputs {points(errors)}; adapts in {seconds}, the larger model's prompt is {'back at once' if c['llm_back'] else 'not back'}; latency "
-        f"{1000 * slower.estimate:+.0f} ms [{1000 * slower.low:+.0f}, {1000 * slower.high:+.0f}]; weights "
-        f"{held['specialist'] / 1e6:.1f} against {held['llm'] / 1e6:.1f} MB",
+        f"invalid outputs {points(errors)}; adapts in {seconds}, the larger model's prompt is "
+        f"{'back at once' if c['llm_back'] else 'not back'}; latency {1000 * slower.estimate:+.0f} ms "
+        f"[{1000 * slower.low:+.0f}, {1000 * slower.high:+.0f}]; weights {held['specialist'] / 1e6:.1f} against "
+        f"{held['llm'] / 1e6:.1f} MB",
         method=f"{METHOD}; latency one request at a time, median of paired differences; weights held in memory; Holm",
         figure="figure-operation",
         unit="points of invalid outputs",
