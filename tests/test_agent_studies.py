@@ -12,7 +12,7 @@ import pytest
 from agent_models import Noisy, watch
 
 from slmkit import claims, config, figures
-from slmkit.agent import verdicts
+from slmkit.agent import teacher, verdicts
 from slmkit.agent.routing.routing import read
 from slmkit.agent.studies import (
     arms,
@@ -27,7 +27,6 @@ from slmkit.agent.studies import (
     recovery,
     traces,
 )
-from slmkit.agent.teacher import goal_steps
 from slmkit.errors import InputError
 from slmkit.figures import agent, agent_steps
 
@@ -181,7 +180,7 @@ def test_every_figure_draws(tables, evidence, bench, tmp_path):
 
 def test_the_way_of_the_goal_is_right_by_its_own_measure():
     tasks = arms.tasks("test", 10)
-    goal = goal_steps(tasks)
+    goal = teacher.goal_steps(tasks)
     by_id = {task.task_id: task for task in tasks}
     assert all(forced.right(gold, gold, by_id[ask.state.task_id]) for ask, gold in goal)
     kinds = {forced.kind_of(ask, gold, by_id[ask.state.task_id]) for ask, gold in goal}
