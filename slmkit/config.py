@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,56 +27,26 @@ class Scale:
     n_simulations: int  # repetitions of a simulation or a coverage check
     max_tokens: int  # of a reply; 256 hold four parallel calls, even where a tokenizer is as fine as that of the minis
     evidence: bool  # False: figures carry the stamp "smoke run, not evidence"
-    n_tasks: int = 8  # test tasks of the agent's world; 0 means all
-    n_calibration: int = 8  # its calibration tasks
+    n_tasks: int  # test tasks of the agent's world; 0 means all
+    n_calibration: int  # its calibration tasks
 
 
+_FULL = Scale(
+    "full", n_items=0, n_own=0, n_bootstrap=10_000, n_simulations=2_000, max_tokens=256, evidence=True,
+    n_tasks=0, n_calibration=300,
+)  # fmt: skip
 SCALES = {
     "smoke": Scale(
-        "smoke",
-        n_items=2,
-        n_own=3,
-        n_bootstrap=200,
-        n_simulations=50,
-        max_tokens=96,
-        evidence=False,
-        n_tasks=4,
-        n_calibration=4,
+        "smoke", n_items=2, n_own=3, n_bootstrap=200, n_simulations=50, max_tokens=96, evidence=False,
+        n_tasks=4, n_calibration=4,
     ),
     "laptop": Scale(
-        "laptop",
-        n_items=8,
-        n_own=60,
-        n_bootstrap=2_000,
-        n_simulations=500,
-        max_tokens=256,
-        evidence=True,
-        n_tasks=64,
-        n_calibration=48,
+        "laptop", n_items=8, n_own=60, n_bootstrap=2_000, n_simulations=500, max_tokens=256, evidence=True,
+        n_tasks=64, n_calibration=48,
     ),
-    "full": Scale(
-        "full",
-        n_items=0,
-        n_own=0,
-        n_bootstrap=10_000,
-        n_simulations=2_000,
-        max_tokens=256,
-        evidence=True,
-        n_tasks=0,
-        n_calibration=300,
-    ),
-    "gpu": Scale(
-        "gpu",
-        n_items=0,
-        n_own=0,
-        n_bootstrap=10_000,
-        n_simulations=2_000,
-        max_tokens=256,
-        evidence=True,
-        n_tasks=0,
-        n_calibration=300,
-    ),
-}
+    "full": _FULL,
+    "gpu": replace(_FULL, name="gpu"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,17 +71,27 @@ class Tuning:
     scratch_steps: tuple[int, ...]  # of models trained from scratch, tested at each; none: not run
 
 
+_FULL_TUNING = Tuning(
+    n_examples=200, n_seeds=3, steps=0, batch_size=16, n_test=2_000, n_side=500,
+    rungs=(10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), ranks=(1, 4, 16, 64), grid=(50, 200, 1_000),
+    arm_examples=200, arm_steps=0, arm_seeds=3, size_examples=1_000, shares=(0.0, 0.1, 0.3),
+    validation_items=64, scratch_steps=(500, 1_000, 2_000),
+)  # fmt: skip
 TUNING = {
-    "smoke": Tuning(20, 1, 2, 4, 4, 2, (20,), (16,), (10,), 10, 1, 1, 10, (0.0,), 2, ()),
-    "laptop": Tuning(200, 1, 180, 8, 100, 24, (20, 200), (2, 16), (50,), 50, 24, 1, 50, (0.0, 0.25), 16, ()),
-    "full": Tuning(
-        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
-        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (500, 1_000, 2_000),
+    "smoke": Tuning(
+        n_examples=20, n_seeds=1, steps=2, batch_size=4, n_test=4, n_side=2,
+        rungs=(20,), ranks=(16,), grid=(10,),
+        arm_examples=10, arm_steps=1, arm_seeds=1, size_examples=10, shares=(0.0,),
+        validation_items=2, scratch_steps=(),
     ),
-    "gpu": Tuning(
-        200, 3, 0, 16, 2_000, 500, (10, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000), (1, 4, 16, 64), (50, 200, 1_000),
-        200, 0, 3, 1_000, (0.0, 0.1, 0.3), 64, (),
+    "laptop": Tuning(
+        n_examples=200, n_seeds=1, steps=180, batch_size=8, n_test=100, n_side=24,
+        rungs=(20, 200), ranks=(2, 16), grid=(50,),
+        arm_examples=50, arm_steps=24, arm_seeds=1, size_examples=50, shares=(0.0, 0.25),
+        validation_items=16, scratch_steps=(),
     ),
+    "full": _FULL_TUNING,
+    "gpu": replace(_FULL_TUNING, scratch_steps=()),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slmkit.errors import InputError
 
@@ -40,6 +40,18 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
                 yield row
     except (EOFError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); get the file again") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file holds; InputError naming the file where it cannot be read as YAML."""
+    import yaml
+
+    path = Path(path)
+    try:
+        # The C loader takes a tenth of the time, where libyaml is there.
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML ({error})") from None
 
 
 def either(folder: Path, name: str) -> Path:

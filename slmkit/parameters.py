@@ -1,14 +1,28 @@
-"""The parameters of a notebook, read from its `parameters` cell without running it."""
+"""The parameters of a notebook, read from its `parameters` cell without running it; and a run, as studies see it."""
 
 from __future__ import annotations
 
 import ast
 import json
 from pathlib import Path
+from typing import Any, Protocol
 
 from slmkit import config
 
 Value = bool | int | float | str | list
+
+
+class Run(Protocol):
+    """What the studies use of a notebook's run (`notebook.Run` is one)."""
+
+    parameters: dict[str, Any]
+    scale: config.Scale
+    folder: Path
+    seed: int
+    live: bool
+
+    def note(self, text: str) -> None:
+        """Say something on the page and in the results."""
 
 
 def notebooks() -> dict[str, Path]:

@@ -66,3 +66,18 @@ def test_arguments_of_the_server_are_checked():
     for arguments in ([], ["car_rental"], ["car_rental", "x"], ["car_rentals", "1"]):
         with pytest.raises(InputError):
             main(arguments)
+
+
+def test_tools_come_from_every_page_of_a_server():
+    from slmkit.agent.outside.client import McpWorld
+
+    types, server = mcp.types, pytest.importorskip("mcp.server")
+    pages = {None: ("first", "2"), "2": ("second", "3"), "3": ("third", None)}
+
+    async def list_tools(_, params):
+        name, after = pages[params.cursor if params else None]
+        return types.ListToolsResult(tools=[types.Tool(name=name, input_schema={"type": "object"})], next_cursor=after)
+
+    session = McpWorld(lambda *_: server.Server("paged", on_list_tools=list_tools)).open(make_tasks("test", 1)[0])
+    assert list(session.access) == ["first", "second", "third"]
+    session.close()

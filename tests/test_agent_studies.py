@@ -12,7 +12,7 @@ import pytest
 from agent_models import Noisy, watch
 
 from slmkit import claims, config, figures
-from slmkit.agent import verdicts
+from slmkit.agent import teacher, verdicts
 from slmkit.agent.routing.routing import read
 from slmkit.agent.studies import (
     arms,
@@ -25,7 +25,6 @@ from slmkit.agent.studies import (
     lab,
     mixed,
     recovery,
-    teacher,
     traces,
 )
 from slmkit.economics import compare

@@ -15,7 +15,7 @@ from slmkit.agent.language import read
 from slmkit.agent.loop import run_tasks
 from slmkit.agent.oracle import Oracle
 from slmkit.agent.rows import training_rows
-from slmkit.agent.tasks import KINDS, Turn, read_tasks, task_of, write_tasks
+from slmkit.agent.tasks import KINDS, Turn
 from slmkit.errors import InputError
 from slmkit.specialization import data
 
@@ -71,12 +71,6 @@ def test_texts_and_databases_of_the_splits_are_apart():
     for one, other in (("train", "test"), ("train", "calibration"), ("calibration", "test")):
         assert not seeds[one] & seeds[other]
         assert len(texts[one] & texts[other]) == 0
-
-
-def test_tasks_on_disk_are_the_same(tmp_path):
-    assert read_tasks(write_tasks(tmp_path / "tasks.jsonl", SMALL["test"][:20])) == SMALL["test"][:20]
-    with pytest.raises(InputError, match="colour"):
-        task_of({**SMALL["test"][0].row(), "colour": "red"})
 
 
 @pytest.mark.parametrize(

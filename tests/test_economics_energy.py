@@ -59,6 +59,7 @@ def assumed(table, value: str) -> set[str]:
 
 def test_no_speed_of_a_device_that_people_buy_is_an_assumption():
     owned = edge.owned()
+    assert assumed(owned, "power") and assumed(owned, "price"), "what is assumed is found where it is said"
     assert assumed(owned, "bandwidth") == set() and assumed(owned, "FLOP/s") == set()
     # A row said to be read in full has no assumed value, and a partial one says which is not read.
     whole = owned["verified"] == "yes"

@@ -179,6 +179,7 @@ def test_a_batch_is_faster_than_a_loop(shared: bool, count: int, times: float) -
     started = time.process_time()
     replies = model.chat_many(requests, max_tokens=48, progress=False)
     batch_s = time.process_time() - started
+    assert len(replies) == count
     after, after_s = plain_loop(model, requests[count // 2 :], max_tokens=48)
     spent = {"loop": before_s + after_s, "batch": batch_s}
     done = {

@@ -12,6 +12,7 @@ import specialization_tables as made
 from slmkit import config, models
 from slmkit.economics import tuning
 from slmkit.errors import InputError
+from slmkit.mini.recipe import Recipe
 from slmkit.records import Reply, ToolCall
 from slmkit.specialization import rows, tasks
 from slmkit.specialization.studies import asking, believable, change, generality, ladder, price, scratch, ways
@@ -223,6 +224,7 @@ def test_models_from_scratch(tmp_path, design, data):
     assert kind == design.lower()
     before = (found[1] / "model.safetensors").stat().st_mtime_ns
     assert dict(scratch.train(tmp_path / "run", design, "mini-test", data, 0, (1, 2))) == found
+    assert Recipe().batch_tokens == scratch.BATCH_TOKENS
     assert (found[1] / "model.safetensors").stat().st_mtime_ns == before, "nothing is trained twice"
 
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slmkit.agent.decision import Ask, Decision, ModelCall, Pricer, State
+from slmkit.agent.decision import Ask, Batched, Decision, ModelCall, drawn
 from slmkit.agent.language import language, marked
 from slmkit.agent.routing.routing import Routing
 from slmkit.agent.routing.signals import reasons, signals, well_formed
-from slmkit.models.base import Model, Request, Sampling
+from slmkit.models.base import Model
 from slmkit.records import Reply, ToolCall
 
 NEEDS_LARGE = "needs the large model"
@@ -23,11 +23,12 @@ DECLINED = "the user did not confirm"
 REST_S = 30.0  # after a failure the large model is left alone this long, so that its absence costs no waiting
 
 
-class Cascade:
+class Cascade(Batched):
     """Small first, large by exception, as a `Routing` says; a `BatchDecider`.
 
     `large` may be None: the large model is gone. `shadow` is a share of the decisions on which the large model is asked
-    too although the small one acts; what it would have said is kept in `calls`, with `acts=False`.
+    too although the small one acts; what it would have said is kept in `calls`, with `acts=False`. `options` are
+    `price`, `priced_at` and sampling, as in `Batched`.
     """
 
     def __init__(
@@ -37,25 +38,18 @@ class Cascade:
         routing: Routing,
         *,
         name: str = "cascade",
-        price: Pricer | None = None,
-        priced_at: str = "",
         shadow: float = 0.0,
         rest_s: float = REST_S,
         **options: Any,
     ) -> None:
-        self.small, self.large, self.routing, self.name = small, large, routing, name
-        self.price, self.priced_at, self.shadow, self.rest_s = price, priced_at, shadow, rest_s
-        self.options = {"max_tokens": 160, **routing.sampling, **options}
-        Sampling.of(**self.options)
+        super().__init__(name, **{**routing.sampling, **options})
+        self.small, self.large, self.routing, self.shadow, self.rest_s = small, large, routing, shadow, rest_s
         self._rest = {"until": 0.0}  # shared by copies with other sampling
 
     @property
     def resting(self) -> bool:
         """Whether the large model is gone, or was when it was last asked."""
         return self.large is None or time.monotonic() < self._rest["until"]
-
-    def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
-        return self.decide_many([Ask(messages, tools, state)])[0]
 
     def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
         """A decision for each question: one batch of the small model, then one of the large for those it is for."""
@@ -147,20 +141,9 @@ class Cascade:
             self._rest["until"] = time.monotonic() + self.rest_s
         return replies
 
-    def _chat(self, model: Model, asks: Sequence[Ask]) -> list[Reply]:
-        requests = [Request(ask.messages, ask.tools, ask.schema) for ask in asks]
-        return model.chat_many(requests, progress=False, **self.options) if requests else []
-
-    def _call(self, model: Model, role: str, reply: Reply, acts: bool) -> ModelCall:
-        usd = self.price(model.ref, reply.usage) if self.price else None
-        return ModelCall(model.ref, role, reply, usd, self.priced_at if usd is not None else "", acts)
-
     def _in_shadow(self, ask: Ask) -> bool:
         """The same share of decisions on each run, by the name of the step and not by chance."""
-        import hashlib
-
-        drawn = int(hashlib.sha256(f"shadow/{ask.state.key}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        return self.shadow > 0 and drawn < self.shadow
+        return drawn(f"shadow/{ask.state.key}") < self.shadow
 
 
 def same(a: Reply, b: Reply) -> bool:

@@ -5,6 +5,7 @@ A decider is a model, a cascade of models, a vote, or a script. The loop (`slmki
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -37,7 +38,7 @@ class Decision:
 
     `escalated_because` names the reasons for which the large model was asked, empty where it was not.
     `signals` are numbers that a router may use: confidence, grounding, risk. `gave_up` is set where no allowed
-    decision could be had (for example `"needs the large model"`): the loop then ends the task with that words.
+    decision could be had (for example `"needs the large model"`): the loop then ends the task with these words.
     """
 
     reply: Reply
@@ -129,11 +130,37 @@ def decide_all(decider: Decider, asks: Sequence[Ask]) -> list[Decision]:
     return [decider.decide(ask.messages, ask.tools, ask.state) for ask in asks]
 
 
-class ModelDecider:
+class Batched:
+    """What deciders that ask models share: questions in batches, and each call with its price.
+
+    `price` gives the USD of a call, `priced_at` says what these prices are; `options` are those of
+    `models.base.Sampling`, InputError for one that it lacks.
+    """
+
+    def __init__(self, name: str, price: Pricer | None = None, priced_at: str = "", **options: Any) -> None:
+        self.name, self.price, self.priced_at = name, price, priced_at
+        self.options = {"max_tokens": 160, **options}
+        Sampling.of(**self.options)
+
+    def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
+        return self.decide_many([Ask(messages, tools, state)])[0]
+
+    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
+        raise NotImplementedError
+
+    def _chat(self, model: Model, asks: Sequence[Ask], **options: Any) -> list[Reply]:
+        requests = [Request(ask.messages, ask.tools, ask.schema) for ask in asks]
+        return model.chat_many(requests, progress=False, **{**self.options, **options}) if requests else []
+
+    def _call(self, model: Model, role: str, reply: Reply, acts: bool = True) -> ModelCall:
+        usd = self.price(model.ref, reply.usage) if self.price else None
+        return ModelCall(model.ref, role, reply, usd, self.priced_at if usd is not None else "", acts)
+
+
+class ModelDecider(Batched):
     """One model alone. `by_kind` names another model for a kind of step (`call`, `result`, `errand:NAME`).
 
-    `options` are those of `models.base.Sampling`. A step's seed differs by trial, so that trials differ when
-    `temperature` is above 0.
+    A step's seed differs by trial, so that trials differ when `temperature` is above 0.
     """
 
     def __init__(
@@ -142,24 +169,11 @@ class ModelDecider:
         *,
         name: str = "",
         by_kind: Mapping[str, Model] | None = None,
-        price: Pricer | None = None,
-        priced_at: str = "",
         role: str = "agent",
         **options: Any,
     ) -> None:
-        self.model, self.by_kind, self.price, self.priced_at, self.role = (
-            model,
-            dict(by_kind or {}),
-            price,
-            priced_at,
-            role,
-        )
-        self.name = name or model.ref
-        self.options = {"max_tokens": 160, **options}
-        Sampling.of(**self.options)
-
-    def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
-        return self.decide_many([Ask(messages, tools, state)])[0]
+        super().__init__(name or model.ref, **options)
+        self.model, self.by_kind, self.role = model, dict(by_kind or {}), role
 
     def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
         decisions: list[Decision | None] = [None] * len(asks)
@@ -169,11 +183,9 @@ class ModelDecider:
             groups.setdefault((id(self._model(ask)), seed), []).append(index)
         for (_, seed), members in groups.items():
             model = self._model(asks[members[0]])
-            requests = [Request(asks[index].messages, asks[index].tools, asks[index].schema) for index in members]
-            options = {**self.options, "seed": seed} if seed else self.options
-            for index, reply in zip(members, model.chat_many(requests, progress=False, **options), strict=True):
-                usd = self.price(model.ref, reply.usage) if self.price else None
-                call = ModelCall(model.ref, self.role, reply, usd, self.priced_at if usd is not None else "")
+            replies = self._chat(model, [asks[index] for index in members], **({"seed": seed} if seed else {}))
+            for index, reply in zip(members, replies, strict=True):
+                call = self._call(model, self.role, reply)
                 decisions[index] = Decision(reply, model.ref, calls=(call,), signals=signals_of(reply))
         return decisions  # type: ignore[return-value]
 
@@ -186,3 +198,8 @@ def signals_of(reply: Reply) -> dict[str, float]:
     if reply.logprob is None or not reply.usage.completion:
         return {}
     return {"mean_logprob": reply.logprob / reply.usage.completion}
+
+
+def drawn(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone, so that each run draws alike."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x1_0000_0000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from slmkit.agent.tasks import Task
 from slmkit.agent.trace import trace_id
 from slmkit.agent.user import User
 from slmkit.agent.view import View, bounded, compact_tools
-from slmkit.agent.world import Session, World
+from slmkit.agent.world import Session, World, error_text
 from slmkit.capability.scoring import same_json
 from slmkit.records import Reply, ToolCall
 
@@ -140,8 +140,7 @@ class Episode:
             call if call.id else call.model_copy(update={"id": f"c{place}_{number}"})
             for number, call in enumerate(reply.tool_calls)
         ]
-        said = Reply(content=reply.content, tool_calls=calls)
-        self.messages.append(said.message())
+        self.messages.append(Reply(content=reply.content, tool_calls=calls).message())
         effects = []
         for number, call in enumerate(calls):
             effect = self._effect(call, f"{trace_id(self.task.task_id, self.trial)}/{place}/{number}")
@@ -158,10 +157,10 @@ class Episode:
         access = self.session.access.get(call.name, "")
         if self.guard.repeated(call.name, call.arguments):
             self.failures += 1
-            return Effect(call.name, call.parsed(), access, "invalid", _error(language()["loop"]["repeated"]))
+            return Effect(call.name, call.parsed(), access, "invalid", error_text(language()["loop"]["repeated"]))
         if self.tainted and access != "read" and access and not self.user.confirms(call.name, call.parsed()):
             self.failures += 1
-            return Effect(call.name, call.parsed(), access, "invalid", _error(language()["loop"]["declined"]))
+            return Effect(call.name, call.parsed(), access, "invalid", error_text(language()["loop"]["declined"]))
         done = self.session.call(call, key)
         wrote = done.status == "ok" and done.access != "read"
         self.guard.learnt(call.name, call.arguments, done.text, wrote, done.status == "fault")
@@ -173,7 +172,7 @@ class Episode:
             if wanted["name"] == call.name and same_json(wanted["arguments"], done.arguments):
                 self._wanted.remove(wanted)
                 return done
-        return Effect(done.name, done.arguments, done.access, done.status, done.text, done.changes, wanted=False)
+        return replace(done, wanted=False)
 
     def _shown(self, effect: Effect) -> str:
         """A tool result as the models see it: with a defence, without text that could hold instructions.
@@ -205,8 +204,7 @@ class Episode:
         if answer is not None:
             self._hear(answer)
         else:
-            refused = marked(reply.content, "refuse")
-            self._end("refused" if refused else "done")
+            self._end("refused" if marked(reply.content, "refuse") else "done")
 
     def _confirmation(self, text: str) -> str:
         """The user's yes or no to a question of the form `MARK: NAME {arguments}`."""
@@ -223,7 +221,3 @@ class Episode:
 
     def _end(self, status: Status, reason: str = "") -> None:
         self.status, self.reason = status, reason
-
-
-def _error(text: str) -> str:
-    return json.dumps({"error": text}, ensure_ascii=False)

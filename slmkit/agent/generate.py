@@ -7,7 +7,7 @@ phrasings, databases and values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -19,8 +19,9 @@ from slmkit.errors import InputError, unknown
 
 SPLITS = {"train": 0, "calibration": 1, "test": 2}
 SIZES = {"train": 1_000, "calibration": 300, "test": 1_000}
-# Share of tasks by number of calls, 1 to 12.
+# Weight of tasks by number of calls, 1 to 12.
 LENGTHS = {1: 24, 2: 20, 3: 14, 4: 10, 5: 7, 6: 6, 7: 5, 8: 4, 9: 3, 10: 3, 11: 2, 12: 2}
+# Share of tasks that begin with an item of a special kind, the most special kind first.
 SPECIAL = {"refuse": 0.16, "clarify": 0.1, "tool_error": 0.14, "conditional": 0.12, "chain": 0.22}
 TROUBLES = ("timed out", "timed out", "service unavailable")
 POPULATIONS = 150  # databases of a split
@@ -46,23 +47,15 @@ def make_tasks(
     return [_task(split, number, seed, domains[number % len(domains)], length) for number in range(n)]
 
 
-def every_split(seed: int = 0) -> Iterator[Task]:
-    """All tasks of all splits at their whole sizes."""
-    for split in SPLITS:
-        yield from make_tasks(split, seed=seed)
-
-
 def _task(split: str, number: int, seed: int, domain: str, length: int | None) -> Task:
     rng = Random(f"{seed} {split} {domain} {number} {length or ''}")
     wanted = length or rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
     mark = "" if length is None else f"l{length}-"
     task_id = f"{domain.split('_')[0]}-{split}-{seed}-{mark}{number}"
-    world_seed = 1_000 * SPLITS[split] + rng.randrange(POPULATIONS) + 10_000 * seed
     for _ in range(200):
-        try:
+        world_seed = 1_000 * SPLITS[split] + rng.randrange(POPULATIONS) + 10_000 * seed
+        with suppress(Blocked):  # no such row on this database, or a call that fails in this state
             return _drawn(task_id, domain, split, world_seed, wanted, rng)
-        except Blocked:  # no such row on this database, or a call that fails in this state
-            world_seed = 1_000 * SPLITS[split] + rng.randrange(POPULATIONS) + 10_000 * seed
     raise RuntimeError(f"{task_id}: no task of {wanted} calls could be made")
 
 
@@ -134,7 +127,5 @@ def _joined(one: Turn, other: Turn, join: str) -> Turn:
 
 def _kind(kinds: set[str], count: int) -> str:
     """One word for a task: the most special kind of its items."""
-    for kind in ("refuse", "clarify", "tool_error", "conditional", "chain"):
-        if kind in kinds:
-            return kind
-    return "several" if count > 1 or "several" in kinds else "call"
+    other = "several" if count > 1 or "several" in kinds else "call"
+    return next((kind for kind in SPECIAL if kind in kinds), other)

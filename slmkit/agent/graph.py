@@ -12,6 +12,7 @@ next plan.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from slmkit.agent.decision import Ask, Decision
@@ -41,30 +42,29 @@ class GraphEpisode(Episode):
     def apply(self, decision: Decision) -> None:
         """Carry an errand's answer out: note the plan, make the call, or tell the user."""
         answer = ToolCall(name="", arguments=decision.reply.content).parsed()
-        node, tool = self.node, self.tool
-        if decision.gave_up or decision.reply.error or answer is None:
+        node, failed = self.node, decision.gave_up or decision.reply.error
+        if failed or answer is None:
             self.node = "plan"
-            super().apply(decision if decision.gave_up or decision.reply.error else _with(decision, Reply()))
+            super().apply(decision if failed else replace(decision, reply=Reply()))
         elif node == "plan":
             self.tool = str(answer.get("call", NONE))
             self.node = "close" if self.tool not in self.session.access else "fill"
             self._note(decision)
         elif node == "fill":
             self.node = "plan"
-            call = ToolCall(name=tool, arguments=json.dumps(answer, ensure_ascii=False))
-            super().apply(_with(decision, Reply(tool_calls=[call])))
-            self._once_more(decision, call)
+            call = ToolCall(name=self.tool, arguments=json.dumps(answer, ensure_ascii=False))
+            super().apply(replace(decision, reply=Reply(tool_calls=[call])))
+            self._once_more(call)
         else:
             self.node = "plan"
-            super().apply(_with(decision, Reply(content=str(answer.get("text", "")))))
+            super().apply(replace(decision, reply=Reply(content=str(answer.get("text", "")))))
 
-    def _once_more(self, decision: Decision, call: ToolCall) -> None:
+    def _once_more(self, call: ToolCall) -> None:
         """Make a call again that broke: the graph knows to, no model is asked."""
         effects = self.steps[-1].effects
         if self.over or not effects or not any(word in effects[0].text for word in BROKEN):
             return
-        bare = Decision(Reply(tool_calls=[call]), "graph")
-        super().apply(bare)
+        super().apply(Decision(Reply(tool_calls=[call]), "graph"))
 
     def _note(self, decision: Decision) -> None:
         """A step without an effect."""
@@ -83,18 +83,6 @@ class GraphEpisode(Episode):
         if self.node == "fill":
             return next(t["function"]["parameters"] for t in self.tools if t["function"]["name"] == self.tool)
         return _object({"text": {"type": "string"}})
-
-
-def _with(decision: Decision, reply: Reply) -> Decision:
-    """The decision with the reply that the graph makes of it."""
-    return Decision(
-        reply,
-        decision.answered_by,
-        decision.escalated_because,
-        decision.calls,
-        decision.signals,
-        decision.gave_up,
-    )
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

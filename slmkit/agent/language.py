@@ -6,10 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from slmkit import config
-from slmkit.errors import InputError
+from slmkit import config, files
 
 ENDS = ("refuse", "ask", "report")
 
@@ -21,11 +18,7 @@ def folder() -> Path:
 @cache
 def read(name: str) -> Any:
     """One data file by name, e.g. `language`; InputError names it when it is not YAML."""
-    path = folder() / f"{name}.yaml"
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path.name}: cannot be read as YAML ({error})") from None
+    return files.read_yaml(folder() / f"{name}.yaml")
 
 
 def language() -> dict[str, Any]:
@@ -39,8 +32,4 @@ def marked(text: str, end: str) -> bool:
 
 def system(domain: str) -> str:
     """The system message of a domain: its policy, and how to close a turn."""
-    return f"{policy(domain)} {language()['how']}"
-
-
-def policy(domain: str) -> str:
-    return language()["policies"][domain]
+    return f"{language()['policies'][domain]} {language()['how']}"

@@ -14,14 +14,17 @@ from typing import Any, Literal
 from slmkit.agent.decision import Decider, decide_all
 from slmkit.agent.defence import Defence
 from slmkit.agent.episode import Episode
+from slmkit.agent.graph import GraphEpisode
 from slmkit.agent.guard import Limits
 from slmkit.agent.outcome import Outcome
 from slmkit.agent.tasks import Task
 from slmkit.agent.trace import Trace, lines_of, trace_id
 from slmkit.agent.view import View
 from slmkit.agent.world import World
+from slmkit.errors import unknown
 
 Agency = Literal["lm", "code"]
+EPISODES: dict[str, type[Episode]] = {"lm": Episode, "code": GraphEpisode}  # by agency
 DEFENCE = Defence()
 
 
@@ -64,8 +67,9 @@ def run_tasks(
     """
     from tqdm import tqdm
 
-    world, limits, view = world or World(), limits or Limits(), view or View()
-    kind = _episode_kind(agency)
+    if agency not in EPISODES:
+        raise unknown("agency", agency, EPISODES)
+    world, limits, view, kind = world or World(), limits or Limits(), view or View(), EPISODES[agency]
     todo = [(task, trial) for task in tasks for trial in range(trials)]
     outcomes: list[Outcome | None] = [None] * len(todo)
     with ExitStack() as stack:
@@ -106,14 +110,3 @@ def _step(
         episode.apply(decision)
         if on_step:
             on_step(episode)
-
-
-def _episode_kind(agency: str) -> type[Episode]:
-    if agency == "lm":
-        return Episode
-    from slmkit.agent.graph import GraphEpisode
-    from slmkit.errors import unknown
-
-    if agency == "code":
-        return GraphEpisode
-    raise unknown("agency", agency, ("lm", "code"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from slmkit.agent.decision import Decision
 
-Status = Literal["done", "refused", "asked", "gave_up", "limit", "loop", "error"]
+Status = Literal["done", "refused", "gave_up", "limit", "loop", "error"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class Outcome:
     messages: tuple[dict[str, Any], ...] = ()
     confirmations: int = 0
     resumed: int = 0  # steps taken from the trace of an earlier run
-    info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def effects(self) -> list[Effect]:

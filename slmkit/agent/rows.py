@@ -10,27 +10,16 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
-from slmkit.agent.decision import Ask, Decision
-from slmkit.agent.loop import run_tasks
-from slmkit.agent.oracle import Oracle
+from slmkit.agent.decision import Ask
+from slmkit.agent.loop import Agency
 from slmkit.agent.tasks import Task
+from slmkit.agent.teacher import goal_steps
 from slmkit.agent.view import View
 from slmkit.errors import InputError
+from slmkit.models.messages import with_schema
+from slmkit.records import Reply
 
 Row = dict[str, Any]
-
-
-class _Listening(Oracle):
-    """The oracle, with every question and answer kept."""
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        super().__init__(tasks)
-        self.heard: list[tuple[Ask, Decision]] = []
-
-    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
-        decisions = super().decide_many(asks)
-        self.heard += zip(asks, decisions, strict=True)
-        return decisions
 
 
 def training_rows(
@@ -39,7 +28,7 @@ def training_rows(
     *,
     seed: int = 0,
     view: View | None = None,
-    agency: str = "lm",
+    agency: Agency = "lm",
     joined: bool = False,
 ) -> list[Row]:
     """One row for each step of the tasks, in a drawn order; the first `n` of them.
@@ -51,21 +40,27 @@ def training_rows(
     tasks = list(tasks)
     if wrong := [task.task_id for task in tasks if task.split == "test"]:
         raise InputError(f"{wrong[0]}: a task of the test split is no training data; use make_tasks('train')")
-    oracle = _Listening(tasks)
-    run_tasks(tasks, oracle, view=view, agency=agency, progress=False)  # type: ignore[arg-type]
-    if joined:
-        rows = _joined(oracle.heard)
-    else:
-        rows = [_row(ask, decision) for ask, decision in oracle.heard]
+    steps = goal_steps(tasks, view=view, agency=agency)
+    rows = _joined(steps) if joined else [_row(ask, reply) for ask, reply in steps]
     Random(seed).shuffle(rows)
     return rows[:n]
 
 
-def _joined(heard: Iterable[tuple[Ask, Decision]]) -> list[Row]:
+def both_agencies(tasks: Sequence[Task], n: int = 0, seed: int = 0) -> list[Row]:
+    """`n` rows, three quarters of them with the model in charge, joined, the others with code in charge; 0: all rows.
+
+    A third of the tasks is played with code in charge.
+    """
+    quarter = n // 4
+    led = training_rows(tasks, n - quarter if n else None, seed=seed, joined=True)
+    return led + training_rows(tasks[: max(2, len(tasks) // 3)], quarter if n else None, seed=seed, agency="code")
+
+
+def _joined(steps: Iterable[tuple[Ask, Reply]]) -> list[Row]:
     open_rows: dict[str, Row] = {}  # the last row of each task
     rows = []
-    for ask, decision in heard:
-        row, last = _row(ask, decision), open_rows.get(ask.state.task_id)
+    for ask, reply in steps:
+        row, last = _row(ask, reply), open_rows.get(ask.state.task_id)
         if last and last["tools"] == row["tools"] and _goes_on(last["messages"], row["messages"]):
             last |= {"messages": row["messages"], "learn": last.get("learn", 1) + 1}
             continue
@@ -83,10 +78,8 @@ def _said(message: dict[str, Any]) -> tuple:
     return message["role"], message.get("content") or "", [tuple(call["function"].values()) for call in calls]
 
 
-def _row(ask: Ask, decision: Decision) -> Row:
-    from slmkit.models.messages import with_schema
-
+def _row(ask: Ask, reply: Reply) -> Row:
     step = ask.state.step
-    calls = [call.model_copy(update={"id": f"c{step}_{n}"}) for n, call in enumerate(decision.reply.tool_calls)]
-    answer = decision.reply.model_copy(update={"tool_calls": calls}).message()
+    calls = [call.model_copy(update={"id": f"c{step}_{n}"}) for n, call in enumerate(reply.tool_calls)]
+    answer = reply.model_copy(update={"tool_calls": calls}).message()
     return {"messages": [*with_schema(ask.messages, ask.schema), answer], "tools": ask.tools}

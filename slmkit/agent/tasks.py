@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
-
-from slmkit import files
-from slmkit.errors import InputError
 
 Call = dict[str, Any]  # {"name": str, "arguments": dict}
 End = Literal["done", "answer", "refuse", "ask", "report"]
@@ -59,30 +54,3 @@ class Task:
     def row(self) -> dict[str, Any]:
         """The task as a JSON object."""
         return asdict(self) | {"troubles": {str(place): trouble for place, trouble in self.troubles.items()}}
-
-
-def task_of(row: dict[str, Any]) -> Task:
-    """The task of a JSON object as `Task.row` gives it; InputError names the field that is missing or unknown."""
-    try:
-        turns = tuple(
-            Turn(**{**turn, "calls": tuple(turn.get("calls", ())), "answers": tuple(turn.get("answers", ()))})
-            for turn in row["turns"]
-        )
-        troubles = {int(place): trouble for place, trouble in row.get("troubles", {}).items()}
-        return Task(**{**row, "turns": turns, "troubles": troubles})
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"task {row.get('task_id', '?')!r}: {error}; see slmkit/agent/tasks.py for the form") from None
-
-
-def read_tasks(path: str | Path) -> list[Task]:
-    """Tasks of a JSON-lines file."""
-    return [task_of(row) for row in files.read_jsonl(path)]
-
-
-def write_tasks(path: str | Path, tasks: Iterable[Task]) -> Path:
-    """Write tasks as JSON lines, atomically."""
-    return files.write_jsonl(path, (task.row() for task in tasks))
-
-
-def of_split(tasks: Iterable[Task], split: str) -> Iterator[Task]:
-    return (task for task in tasks if task.split == split)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slmkit.mini.errands import bare
+
 Message = dict[str, Any]
 _ENTITY = re.compile(r"\b[A-Z]{1,4}-?\d{3,}\b")
 
@@ -17,8 +19,8 @@ class View:
     """How much a model sees: `chars` of messages in all, `result_chars` of one tool result, `turns` of the user.
 
     Characters stand for tokens, as each model counts those in its own way: about 2.5 characters a token with the
-    minis' tokenizer, 4 with a large one. `compact` leaves out the descriptions of tools and
-    parameters.
+    minis' tokenizer, 4 with a large one. `entities` is how many ids of earlier turns are named. `compact` leaves out
+    the descriptions of tools and parameters.
     """
 
     chars: int = 1_600
@@ -67,21 +69,9 @@ def compact_tools(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     made = []
     for tool in tools:
         function = tool.get("function", tool)
-        bare = {"name": function["name"], "parameters": _bare(function.get("parameters", {}))}
-        made.append({"type": "function", "function": bare})
+        short = {"name": function["name"], "parameters": bare(function.get("parameters", {}))}
+        made.append({"type": "function", "function": short})
     return made
-
-
-def _bare(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_bare(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: {name: _bare(part) for name, part in value.items()} if key == "properties" else _bare(value)
-        for key, value in schema.items()
-        if not (key == "description" and isinstance(value, str))
-    }
 
 
 def _turns(messages: Sequence[Message]) -> list[list[Message]]:

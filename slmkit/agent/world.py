@@ -95,7 +95,7 @@ class SqlSession:
     """One database and the tools on it.
 
     `troubles` breaks calls by their number, `hook` runs before each (for `timeout_s` seconds at most), `garble`
-    changes each result; `offered` names the tools to offer, by default all.
+    changes each result.
     """
 
     def __init__(
@@ -106,14 +106,12 @@ class SqlSession:
         troubles: Mapping[int, str] | None = None,
         hook: Hook | None = None,
         garble: Garble | None = None,
-        offered: Sequence[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.domain, self.seed, self.own_errors = domain, seed, True
-        self.kept = [tool for tool in domain.tools if offered is None or tool.name in offered]
         self.system = system(domain.name)
-        self.tools = [tool.schema for tool in self.kept]
-        self.access = {tool.name: tool.access for tool in self.kept}
+        self.tools = [tool.schema for tool in domain.tools]
+        self.access = {tool.name: tool.access for tool in domain.tools}
         self.connection = database.copy(population(domain.name, seed), path)
         self.troubles, self.hook, self.garble = dict(troubles or {}), hook, garble
         self.timeout_s = timeout_s
@@ -122,7 +120,7 @@ class SqlSession:
     def call(self, call: ToolCall, key: str) -> Effect:
         """Check a call, run it, and say what came of it; never raises for what a model or a tool did."""
         arguments = call.parsed()
-        tool, problem = checked(self.kept, call.name, arguments)
+        tool, problem = checked(self.domain.tools, call.name, arguments)
         access = self.access.get(call.name, "")
         if tool is None or arguments is None:
             return Effect(call.name, arguments, access, "invalid", error_text(problem))

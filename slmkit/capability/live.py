@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import pandas as pd
 
@@ -13,19 +12,7 @@ from slmkit import config, models, stats
 from slmkit.capability import evaluate, suites
 from slmkit.capability.scoring import ERRORS
 from slmkit.errors import InputError
-
-
-class Run(Protocol):
-    """What is used here of a notebook's run."""
-
-    parameters: dict[str, Any]
-    scale: config.Scale
-    folder: Path
-    seed: int
-    live: bool
-
-    def note(self, text: str) -> None:
-        """Say something on the page and in the results."""
+from slmkit.parameters import Run
 
 
 def _data(run: Run) -> Path | None:

@@ -34,7 +34,7 @@ def train(
 
     from slmkit import config
     from slmkit.agent.generate import make_tasks
-    from slmkit.agent.rows import training_rows
+    from slmkit.agent.rows import both_agencies, training_rows
     from slmkit.agent.world import DOMAINS
     from slmkit.specialization.finetune import finetune
     from slmkit.specialization.settings import Settings
@@ -48,20 +48,12 @@ def train(
         raise InputError(f"{target} is there already; remove it or name another folder with --out")
     known = make_tasks("train", tasks, seed, domains=domains)
     held_out = make_tasks("calibration", 40, seed, domains=domains)
-    chosen = _both(known, training_rows, rows, seed)
+    chosen = both_agencies(known, rows, seed)
     checked = training_rows(held_out, 64, seed=seed)
     settings = Settings(
         rank=rank, alpha=2 * rank, steps=steps, batch_size=batch_size, seed=seed, learning_rate=learning_rate
     )
     made = finetune(mini, chosen, checked, settings, work or config.outputs() / "adapters" / name)
     shutil.copytree(made.adapter, target)
-    best = made.card["best"]
-    typer.echo(f"{target}  {len(chosen)} rows, reward {made.card['before']['reward']:.2f} to {best['reward']:.2f}"
-               if "reward" in made.card.get("before", {}) else f"{target}  {len(chosen)} rows, {best}")  # fmt: skip
-
-
-def _both(tasks, training_rows, n: int, seed: int) -> list:
-    """Rows of the model in charge, joined, and, a quarter, of code in charge; all where `n` is 0."""
-    quarter = n // 4
-    own = training_rows(tasks, n - quarter if n else None, seed=seed, joined=True)
-    return own + training_rows(tasks[: max(2, len(tasks) // 3)], quarter if n else None, seed=seed, agency="code")
+    before, after = (made.card[when]["reward"] for when in ("before", "best"))
+    typer.echo(f"{target}  {len(chosen)} rows, reward {before:.2f} to {after:.2f}")

@@ -34,7 +34,8 @@ def serve(
         rows = agreement(report)
         show(rows)
         save(rows, json)
-        if rows[-2]["high"] < floor:
+        *_, last, _over_all = rows
+        if last["high"] < floor:
             typer.echo(f"agreement of the last window lies below {floor:.0%}")
             raise typer.Exit(1)
         return
@@ -44,7 +45,7 @@ def serve(
     from slmkit.agent.routing.routing import read
     from slmkit.agent.serving import app
 
-    key = os.environ.get(key_env, "") if key_env else ""
+    key = os.environ.get(key_env, "")
     if key_env and not key:
         raise InputError(f"--key-env {key_env}: that environment variable is empty; put the key there")
     app.check_address(host, key)

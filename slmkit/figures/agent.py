@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from slmkit.figures import CYCLE, FAINT, INK, ROLES, Look, canvas, interval, marks, percent
+from slmkit.figures import CYCLE, INK, ROLES, Look, canvas, interval, marks, percent
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ARMS: Mapping[str, Look] = {
@@ -28,6 +27,7 @@ ARMS: Mapping[str, Look] = {
     "random mix": Look("#666666", "d"),
     "oracle": Look("#009E73", "*"),
 }
+LINES = {"oracle": "--", "random": ":"}  # of a router's curve; others are drawn through
 RULINGS = {"non-inferior": ROLES["specialist"], "inferior": ROLES["slm"], "inconclusive": Look("#8C8C8C", "o")}
 
 
@@ -112,15 +112,14 @@ def trade_off(curves: pd.DataFrame, panel: str, title: str, subtitle: str = "") 
     colours = {name: fixed.get(name) or next(free) for name in who}
     for place, (name, part) in enumerate(curves.groupby(panel, sort=False)):
         for router, rows in part.groupby("who", sort=False):
-            dashed = "--" if router == "oracle" else ":" if router == "random" else "-"
-            axes[place].plot(rows["share"], rows["quality"], dashed, color=colours[str(router)], lw=1.8)
+            line = LINES.get(str(router), "-")
+            axes[place].plot(rows["share"], rows["quality"], line, color=colours[str(router)], lw=1.8)
         percent(axes[place], "x")
         percent(axes[place], "y")
         axes[place].set(xlabel="share of calls to the large model", ylabel="right answers" if not place else "")
         axes[place].text(0.98, 0.03, str(name), transform=axes[place].transAxes, ha="right", fontsize=10, color=INK,
                          fontweight="bold")  # fmt: skip
-    handles = [axes[0].plot([], [], "--" if name == "oracle" else ":" if name == "random" else "-",
-                            color=colours[name], label=name)[0] for name in who]  # fmt: skip
+    handles = [axes[0].plot([], [], LINES.get(name, "-"), color=colours[name], label=name)[0] for name in who]
     figure.legend(handles=handles, loc="outside lower left", ncols=5, fontsize=8.5)
     return figure
 
@@ -135,8 +134,8 @@ def areas(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         rows = rows.sort_values(["published", "apgr"], ascending=[True, False])
         rows = rows.rename(columns={"apgr": "estimate", "apgr_low": "low", "apgr_high": "high"})
         labels = [f"{row.who}{' (RouteLLM)' if row.published else ''}" for row in rows.itertuples()]
-        looks = [ROLES["reference"]._replace(marker="s") if row.published else ROLES["router"] for row in
-                 rows.itertuples()]  # fmt: skip
+        theirs = ROLES["reference"]._replace(marker="s")
+        looks = [theirs if published else ROLES["router"] for published in rows["published"]]
         marks.forest(axes[place], rows, labels, looks, [f"{e:.2f}" for e in rows["estimate"]], list(rows["published"]))
         marks.threshold(axes[place], 0.5, "at random")
         axes[place].set(xlabel=f"{str(name).upper()}: mean share of the gap recovered (APGR)", xlim=(0.4, 0.85))
@@ -187,11 +186,6 @@ def predictors(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
 def look_at(low: float, high: float, null: float = 0.5) -> Look:
     """Green where surely above, orange where surely below, grey where neither."""
     return ROLES["specialist"] if low > null else ROLES["slm"] if high < null else Look("#8C8C8C", "o")
-
-
-def note(axes: Axes, text: str) -> None:
-    """A remark in the corner of a panel."""
-    axes.text(0.01, 0.98, text, transform=axes.transAxes, va="top", fontsize=8.5, color=FAINT)
 
 
 def calibration(table: pd.DataFrame, title: str, subtitle: str = "", bins: int = 8) -> Figure:

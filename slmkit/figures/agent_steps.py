@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from slmkit import stats
 from slmkit.figures import FAINT, INK, ROLES, canvas, interval, marks, percent
 from slmkit.figures.agent import look_of
 
@@ -30,7 +31,7 @@ def step_kinds(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
                   fontsize=8.5)  # fmt: skip
     percent(axes)
     axes.set(xlim=(-0.02, 1.02), xlabel="replies as the goal has them (95 % Wilson)")
-    _roles(figure, axes, {"slm": "small", "llm": "large"})
+    _small_and_large(figure)
     return figure
 
 
@@ -117,8 +118,6 @@ def latency(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
 
 def writes(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
     """Tasks with a wrong write (left), and writes of the goal that were made (right), by arm (`lab.writes`)."""
-    from slmkit import stats
-
     figure, (left, right) = canvas(title, subtitle, 2, width=10.5, height=1.9 + 0.42 * len(table), sharey=True)
     looks = [look_of(arm) for arm in table["arm"]]
     for axes, k, n in ((left, table["wrong_tasks"], table["tasks"]), (right, table["right"], table["goal"])):
@@ -161,13 +160,14 @@ def agency(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:
         interval(axes, [row.estimate], [at], [row.low], [row.high], ROLES[row.role])
     percent(axes)
     axes.set(xlim=(-0.02, 1.02), xlabel="tasks solved (95 % Wilson)")
-    _roles(figure, axes, {"slm": "small", "llm": "large"})
+    _small_and_large(figure)
     return figure
 
 
-def _roles(figure: Figure, axes: object, names: dict[str, str]) -> None:
+def _small_and_large(figure: Figure) -> None:
+    """The legend of figures that show both models."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], ls="", marker=ROLES[role].marker, color=ROLES[role].colour, label=name)
-               for role, name in names.items()]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8.5)
+               for role, name in (("slm", "small"), ("llm", "large"))]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8.5)

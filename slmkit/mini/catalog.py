@@ -12,39 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from slmkit import config
+from slmkit import config, files
 from slmkit.errors import InputError
 
 _SMALL_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "at",
-        "by",
-        "for",
-        "from",
-        "how",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "one",
-        "or",
-        "that",
-        "the",
-        "their",
-        "to",
-        "two",
-        "what",
-        "which",
-        "with",
-    ]
+    "a an and at by for from how in into is it its of on one or that the their to two what which with".split()  # noqa: SIM905
 )
 
 
@@ -122,11 +94,7 @@ def folder() -> Path:
 @cache
 def read(name: str) -> Any:
     """One data file of the corpus by name, e.g. `language`; InputError names it when it is not YAML."""
-    path = folder() / f"{name}.yaml"
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML ({error})") from None
+    return files.read_yaml(folder() / f"{name}.yaml")
 
 
 @cache

@@ -36,19 +36,19 @@ def _extract(tools: Sequence[Tool], turns: int, rng: Random) -> tuple[dict, list
     offer = offers.reworded(rng.choice([tool for tool in tools if len(tool.args) > 1]), rng)
     asked = [requests.ask(offer, rng) for _ in range(turns)]
     schema = offer.schema["function"]["parameters"]
-    return _bare(schema) if rng.random() < 0.7 else schema, [(text, call["arguments"]) for text, call in asked]
+    return bare(schema) if rng.random() < 0.7 else schema, [(text, call["arguments"]) for text, call in asked]
 
 
-def _bare(schema: Any) -> Any:
-    """The schema without descriptions."""
+def bare(schema: Any) -> Any:
+    """The schema without its descriptions."""
     if isinstance(schema, list):
-        return [_bare(part) for part in schema]
+        return [bare(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _bare(part) for name, part in value.items()} if key == "properties" else _bare(value)
+        key: {name: bare(part) for name, part in value.items()} if key == "properties" else bare(value)
         for key, value in schema.items()
-        if key != "description" or isinstance(value, dict)
+        if not (key == "description" and isinstance(value, str))
     }
 
 

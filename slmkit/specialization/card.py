@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slmkit import files
+from slmkit.errors import InputError
 from slmkit.specialization.data import Row
 
 
@@ -46,8 +47,6 @@ def write(folder: Path, card: dict[str, Any]) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """The card of an adapter folder; InputError where there is none."""
-    from slmkit.errors import InputError
-
     path = folder / "card.json"
     if not path.is_file():
         raise InputError(f"{folder}: has no card.json; give a folder that slmkit trained")

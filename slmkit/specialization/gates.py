@@ -7,6 +7,7 @@ changed the model, test items in the training data, general skill lost.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,6 @@ def no_padding(rows: Sequence[Row]) -> int:
     Arrow gives every row the union of all keys, so `{"city": "Oslo"}` becomes `{"city": "Oslo", "date": None}`, and the
     model learns to write nulls. Allowed are nulls that a tool's schema allows, and those of `enum` and `default`.
     """
-    import json
-
     for index, row in enumerate(rows):
         schemas = {}
         for place, tool in enumerate(row.get("tools") or []):

@@ -97,15 +97,8 @@ def supervised(job: Job, folder: Path, tracker: Any) -> Any:
 
     settings, n_rows = job.settings, len(job.rows)
     lengths, general = ([len(row.ids) for row in rows] for rows in (job.rows, job.general))
-    batches = data.plan(
-        lengths,
-        settings.batch_size,
-        settings.n_steps(n_rows),
-        settings.seed,
-        general,
-        settings.general_share,
-        job.order,
-    )
+    steps, share = settings.n_steps(n_rows), settings.general_share
+    batches = data.plan(lengths, settings.batch_size, steps, settings.seed, general, share, job.order)
     config = training.arguments(settings, n_rows, job.model, folder)
     lora = peft_config.lora(job.model, settings) if settings.method == "lora" else None
     return training.make_trainer(job, batches, config, lora, tracker)
@@ -213,6 +206,6 @@ def track(tracker: Any, adapter: Path) -> None:
     """Scores and the adapter, as the W&B run's final state."""
     made = cards.read(adapter)
     kept = ("steps", "seconds", "tokens_per_s", "peak_memory_bytes", "size_bytes", "data_hash", "base")
-    best = {f"best_{name}": value for name, value in made["best"].items()}
-    tracker.summary({f"finetune/{name}": value for name, value in ({name: made[name] for name in kept} | best).items()})
+    shown = {name: made[name] for name in kept} | {f"best_{name}": value for name, value in made["best"].items()}
+    tracker.summary({f"finetune/{name}": value for name, value in shown.items()})
     tracker.artifact(f"adapter-{made['weights_hash']}", "adapter", adapter)

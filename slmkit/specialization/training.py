@@ -101,7 +101,6 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
     from trl import SFTTrainer
 
     rows = [*job.rows, *job.general]
-
     trim = Trim(None)
 
     class Trainer(judged(SFTTrainer, job)):  # type: ignore[misc]
@@ -122,13 +121,9 @@ def make_trainer(job: Job, batches: Sequence[list[int]], config: Any, lora: Any,
     columns = {"input_ids": [row.ids for row in job.rows[:2]], "labels": [row.ids for row in job.rows[:2]]}
     unused = Dataset.from_dict(columns)  # the trainer wants one; batches come from the loader above
     trainer = Trainer(
-        model=job.model,
-        args=config,
-        train_dataset=unused,
-        eval_dataset=unused,
-        processing_class=job.tokenizer,
+        model=job.model, args=config, train_dataset=unused, eval_dataset=unused, processing_class=job.tokenizer,
         peft_config=lora,
-    )
+    )  # fmt: skip
     if not job.settings.gradient_checkpointing:  # which runs layers again when the positions are forgotten
         trim = Trim(trainer.model)
     return ready(trainer, job, tracker)

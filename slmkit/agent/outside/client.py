@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,7 @@ class McpSession:
         made = [call for call in self.made if self.access.get(call["name"]) != "read"]
         if len(made) != len(wanted):
             return False
-        return all(any(one["name"] == call["name"] and same_json(one["arguments"], call["arguments"]) for one in made)
-                   for call in wanted)  # fmt: skip
+        return all(any(_same(one, call) for one in made) for call in wanted)
 
     def close(self) -> None:
         self.stack.close()
@@ -122,7 +122,12 @@ class McpSession:
 
     def _listed(self) -> list[Any]:
         """The tools of all pages."""
-        return list(self.portal.call(self.client.list_tools).tools)
+        page = self.portal.call(self.client.list_tools)
+        found = list(page.tools)
+        while page.next_cursor:
+            page = self.portal.call(partial(self.client.list_tools, cursor=page.next_cursor))
+            found += page.tools
+        return found
 
     def _effect(self, name: str, arguments: dict[str, Any], access: str, result: Any) -> Effect:
         raw = result.structured_content
@@ -134,6 +139,10 @@ class McpSession:
         self.made.append({"name": name, "arguments": arguments})
         text, fault = observation(raw if _is_json(raw) else {"text": raw}, access != "read")
         return Effect(name, arguments, access, "fault" if fault else "ok", text)
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one["name"] == other["name"] and same_json(one["arguments"], other["arguments"])
 
 
 def _is_json(raw: Any) -> bool:

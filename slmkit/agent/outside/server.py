@@ -5,6 +5,7 @@ One database a server, kept in the file DATABASE if one is named. Marks of the t
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,6 @@ KEY = "slmkit/key"  # of a request's metadata: a call that is repeated under its
 
 def build(session: SqlSession) -> Any:
     """An MCP server (`mcp.server.Server`) over one session."""
-    import json
-
     from mcp import types
     from mcp.server import Server
 

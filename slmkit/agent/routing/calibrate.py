@@ -9,33 +9,22 @@ import numpy as np
 import pandas as pd
 
 from slmkit import stats
-from slmkit.agent.decision import Ask
 from slmkit.agent.routing.routing import TARGETS, Routing, hash_of
 from slmkit.agent.routing.scorer import fit
-from slmkit.agent.routing.signals import signals
 from slmkit.errors import InputError, unknown
-from slmkit.records import Reply
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0)
-
-
-def table_of(asks: Sequence[Ask], replies: Sequence[Reply], wrong: Sequence[bool]) -> pd.DataFrame:
-    """Signals of the small model's replies with `wrong` and the task; this is what a score is learnt from."""
-    rows = [
-        {"task_id": ask.state.task_id, "step": ask.state.step, "wrong": bool(bad), **signals(reply, ask)}
-        for ask, reply, bad in zip(asks, replies, wrong, strict=True)
-    ]
-    return pd.DataFrame(rows)
 
 
 def learn(small: str, large: str, table: pd.DataFrame, **fields: Any) -> Routing:
     """A routing with its score learnt, and no threshold yet: rules alone ask the large model.
 
+    `table` has a row a reply of the small model: its `signals`, `task_id`, and whether it was `wrong`.
     `alone`, the risk above which the small model does not act on its own when the large one is gone, is where wrong and
     right replies are told apart best (largest sum of both shares kept apart).
     """
     if missing := {"task_id", "wrong"} - set(table.columns):
-        raise InputError(f"calibration table: no column {sorted(missing)[0]!r}; `calibrate.table_of` makes one")
+        raise InputError(f"calibration table: no column {sorted(missing)[0]!r}; `studies.mixed.signal_table` makes one")
     scorer = fit(table, table["wrong"])
     alone = apart(scorer.risks(table), table["wrong"].to_numpy(bool))
     return Routing(small, large, scorer, alone=alone, data_hash=hash_of(table.to_dict("records")),

@@ -22,13 +22,6 @@ NAMES = (
     "repeats",  # 1 where this call was made before in this conversation, plus repeats so far
     "since_user",  # steps since the user last spoke
 )
-REASONS = {
-    "invalid": "the call is not valid",
-    "ungrounded": "an argument stands nowhere in the conversation",
-    "irreversible": "what the tool does cannot be undone",
-    "trouble": "tools failed or calls were repeated",
-    "risk": "the score says the reply is likely wrong",
-}
 TROUBLE = 2  # tool errors, or repeated calls, from which on the large model takes over
 
 

@@ -37,11 +37,6 @@ def steps(rows: Columns) -> tuple[np.ndarray, np.ndarray]:
     return share, rows[:, 1].mean() + np.r_[0, np.cumsum(gain)[last] / len(score)]
 
 
-def at_share(rows: Columns, share: float) -> float:
-    """Quality with this share of the items sent to the large model."""
-    return float(np.interp(share, *steps(rows)))
-
-
 def highest(rows: Columns, quality: float) -> float:
     """The highest threshold on the score that reaches this quality; minus infinity where only all items do."""
     score = np.sort(np.unique(rows[:, 0]))[::-1]

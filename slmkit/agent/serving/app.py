@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hmac
 import ipaddress
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ def build(served: Cascade, *, key: str = "", log: str | Path | None = None, shad
             return refused(decision.gave_up or str(decision.reply.error), 503, kind, kind)
         if book and chance.drawn():
             background.add_task(compare, served, ask, decision, book)
-        usage = wire.usage_of(decision.reply, decision.usage)
+        usage = wire.usage_of(decision.usage)
         headers = {"x-slmkit-answered-by": decision.answered_by, "x-slmkit-escalated": _ascii(decision)}
         if asked.stream:
             pieces = wire.stream(asked, decision.reply, usage)
@@ -187,8 +188,6 @@ def _with(served: Cascade, options: dict[str, Any]) -> Cascade:
 
 
 def _json(content: bytes) -> Any:
-    import json
-
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from slmkit.errors import InputError
 from slmkit.models.base import Sampling
-from slmkit.records import Reply, ToolCall
+from slmkit.records import Reply, ToolCall, Usage
 
 NAME = "slmkit-cascade"
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -37,8 +37,7 @@ def read(body: Any) -> Asked:
     """A checked request; InputError names the first field that cannot be used. Fields not known here are ignored."""
     if not isinstance(body, Mapping):
         raise InputError("the body must be a JSON object with `messages`")
-    schema = _schema(body.get("response_format"))
-    stream = body.get("stream", False) or False
+    stream = body.get("stream") or False
     if not isinstance(stream, bool):
         raise InputError("stream: expected true or false")
     if body.get("n") not in (None, 1):
@@ -47,7 +46,7 @@ def read(body: Any) -> Asked:
         model=str(body.get("model") or NAME),
         messages=[_message(message, place) for place, message in enumerate(_list(body, "messages", least=1))],
         tools=[_tool(tool, place) for place, tool in enumerate(_list(body, "tools"))],
-        schema=schema,
+        schema=_schema(body.get("response_format")),
         options=_options(body),
         stream=stream,
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
@@ -142,9 +141,8 @@ def message_of(reply: Reply) -> dict[str, Any]:
     return message | ({"tool_calls": [call.openai() for call in calls]} if calls else {})
 
 
-def usage_of(reply: Reply, total: Any = None) -> dict[str, Any]:
+def usage_of(usage: Usage) -> dict[str, Any]:
     """Tokens as the API tells them: of all model calls behind the answer, so that a cascade hides no cost."""
-    usage = total or reply.usage
     return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion,
             "total_tokens": usage.prompt + usage.completion,
             "prompt_tokens_details": {"cached_tokens": usage.cached},

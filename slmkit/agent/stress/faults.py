@@ -5,6 +5,7 @@ Kinds: a call that hangs, one that raises, a result that is no JSON, a huge one,
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("timeout", "exception", "malformed", "huge", "not_utf8")
+GARBLE: dict[str, Callable[[str], str | bytes]] = {  # how a result of these kinds arrives
+    "malformed": lambda text: text[:-1] + ",,",
+    "huge": lambda text: text[:-1] + ', "log": "' + "x" * 1_000_000 + '"}',
+    "not_utf8": lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
+}
 HANG_S, TIMEOUT_S = 0.08, 0.03
 
 
@@ -60,13 +66,6 @@ class FaultyWorld(World):
         return SqlSession(made, task.world_seed, path, task.troubles, hook, garble, timeout_s=TIMEOUT_S)
 
 
-GARBLE: dict[str, Callable[[str], str | bytes]] = {
-    "malformed": lambda text: text[:-1] + ",,",
-    "huge": lambda text: text[:-1] + ', "log": "' + "x" * 1_000_000 + '"}',
-    "not_utf8": lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
-}
-
-
 def table(
     decider: Decider, tasks: Sequence[Task], kinds: Iterable[str] = KINDS, rate: float = 0.25, seed: int = 0
 ) -> pd.DataFrame:
@@ -83,19 +82,16 @@ def table(
         world = FaultyWorld(KINDS if kind == "none" else (kind,), 0.0 if kind == "none" else rate, seed)
         watched = Watched(world)
         outcomes = run_tasks(tasks, decider, watched, progress=False)
-        won = [outcome.reward >= 1 for outcome in outcomes]
-        told = [
-            not good and bool(outcome.reason or outcome.status != "done")
-            for good, outcome in zip(won, outcomes, strict=True)
-        ]
+        lost = [outcome for outcome in outcomes if outcome.reward < 1]
+        told = sum(bool(outcome.reason or outcome.status != "done") for outcome in lost)
         rows.append(
             {
                 "fault": kind,
                 "n": len(tasks),
                 "injected": world.injected,
-                "success": sum(won) / len(tasks),
-                "refused_or_recorded": sum(told) / len(tasks),
-                "unexplained": sum(not w and not t for w, t in zip(won, told, strict=True)) / len(tasks),
+                "success": (len(tasks) - len(lost)) / len(tasks),
+                "refused_or_recorded": told / len(tasks),
+                "unexplained": (len(lost) - told) / len(tasks),
                 "half_applied": watched.half_applied,
                 "repeated_writes": sum(map(repeated_writes, outcomes)),
             }
@@ -123,8 +119,6 @@ class Watched(World):
 
 def whole(session: SqlSession) -> bool:
     """Whether the database is what its journal says: the changes of each call that was entered, and nothing else."""
-    import json
-
     fresh = SqlSession(session.domain, session.seed)
     state = {f"{name} {row}" for name, rows in database.rows(fresh.connection).items() for row in rows}
     fresh.close()

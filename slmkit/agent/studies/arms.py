@@ -11,10 +11,12 @@ import pandas as pd
 
 from slmkit import config, models
 from slmkit.agent import loop
+from slmkit.agent.cascade import Cascade
 from slmkit.agent.decision import Decider, ModelDecider
 from slmkit.agent.generate import make_tasks
 from slmkit.agent.guard import Limits
 from slmkit.agent.outcome import Outcome
+from slmkit.agent.routing.routing import Routing
 from slmkit.agent.tasks import Task
 from slmkit.economics.cost import call_usd, pick_api
 from slmkit.errors import InputError
@@ -23,7 +25,6 @@ from slmkit.models.reference import minis
 from slmkit.models.replay import Recorded
 from slmkit.records import Usage
 
-DOMAINS = ("car_rental", "insurance_claims")
 LIMITS = Limits(steps_a_turn=8, tokens=None)  # no way to a goal has more than six steps in one turn
 BOTH = "both"  # the adapter that was trained on both domains
 
@@ -107,6 +108,10 @@ class Arms:
         """One model for all steps."""
         return ModelDecider(model, name=f"{role} alone", role=role, **{**self.options, **options})
 
+    def cascade(self, routing: Routing, gone: bool = False) -> Cascade:
+        """The cascade of both models; without the large one where it is `gone`."""
+        return Cascade(self.small, None if gone else self.large, routing, **self.options)
+
     def run(self, arm: str, decider: Decider, tasks: Sequence[Task], **options: Any) -> pd.DataFrame:
         """A row a task: arm, those of `Outcome.row`, and the calls and USD of each model."""
         found = loop.run_tasks(tasks, decider, limits=LIMITS, progress=False, **options)
@@ -118,13 +123,12 @@ def row(outcome: Outcome, small: str, large: str) -> dict[str, Any]:
     """`Outcome.row` with calls by model, tokens of the large one, and goal writes that were done or missed."""
     counted = outcome.calls_by_model()
     calls = [call for step in outcome.steps for call in step.decision.calls]
-    irreversible = [effect for effect in outcome.right_writes if effect.access == "irreversible"]
     return outcome.row() | {
         "small_calls": sum(n for ref, n in counted.items() if ref != large),
         "large_calls": counted[large],
         "decode_tokens": sum(call.reply.usage.completion for call in calls),
         "right_writes": len(outcome.right_writes),
-        "right_irreversible": len(irreversible),
+        "right_irreversible": sum(effect.access == "irreversible" for effect in outcome.right_writes),
     }
 
 

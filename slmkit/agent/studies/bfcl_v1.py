@@ -53,11 +53,10 @@ def load(data: str | Path | None = None) -> pd.DataFrame:
 
 
 def scored(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """A row for each pair and item: who was right, and the score of each router, learnt on the other half.
+    """A row for each pair and item: who was right, and what a router may look at.
 
-    `learned`: gap of the two models among items of that category whose small output could, or could not, be read;
-    `category`: of that category alone. Columns pair, tuned, category, cell, small, large, half,
-    learned, category_gap, oracle.
+    Columns pair, tuned, category, cell (the category, or `unreadable` where the small model's output is no call),
+    small, large (bool), and half (0 or 1): each half is routed as learnt on the other.
     """
     half = np.random.default_rng(seed).permutation(len(table)) % 2
     parts = []
@@ -67,10 +66,7 @@ def scored(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         made = pd.DataFrame({"pair": says(pair), "tuned": pair.tuned, "category": table["category"],
                              "small": small, "large": large})  # fmt: skip
         made["cell"] = table["category"].where(~broken, "unreadable")
-        made["learned"] = _crossed(small, large, made["cell"], half)
-        made["category_gap"] = _crossed(small, large, table["category"], half)
-        made["oracle"], made["half"] = tradeoff.oracle(small, large), half
-        parts.append(made)
+        parts.append(made.assign(half=half))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -79,16 +75,6 @@ def gaps_of(small: pd.Series, large: pd.Series, cell: pd.Series, prior: float = 
     gap = large.astype(float) - small.astype(float)
     groups = gap.groupby(cell)
     return (groups.sum() + prior * gap.mean()) / (groups.count() + prior)
-
-
-def _crossed(small: pd.Series, large: pd.Series, cell: pd.Series, half: np.ndarray) -> np.ndarray:
-    """Gap of each item's cell in the other half."""
-    found = np.zeros(len(cell))
-    for side in (0, 1):
-        known = half != side
-        overall = float((large[known].astype(float) - small[known].astype(float)).mean())
-        found[~known] = cell[~known].map(gaps_of(small[known], large[known], cell[known])).fillna(overall)
-    return found
 
 
 def says(pair: Pair) -> str:
@@ -107,16 +93,6 @@ def needed(items: pd.DataFrame) -> pd.DataFrame:
                      "large": part["large"].mean(), "oracle": (part["small"] | part["large"]).mean(),
                      "k": k, "n": n, "estimate": k / n, "low": low, "high": high})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def curves(items: pd.DataFrame) -> pd.DataFrame:
-    """The trade-off of each pair and router: columns pair, who, share, quality."""
-    parts = []
-    for pair, part in items.groupby("pair", sort=False):
-        for column, who in (("learned", "learned"), ("category_gap", "by category"), ("oracle", "oracle")):
-            rows = tradeoff.columns(part[column], part["small"], part["large"])
-            parts.append(tradeoff.curve(rows, who).assign(pair=pair))
-    return pd.concat(parts, ignore_index=True)
 
 
 def pairs(items: pd.DataFrame, cost: float, margin: float, n_resamples: int, seed: int = 0) -> pd.DataFrame:

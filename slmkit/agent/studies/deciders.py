@@ -2,59 +2,81 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from slmkit.agent.decision import Ask, Decision, ModelCall, Pricer, State, decide_all
+from slmkit.agent.decision import Ask, Batched, Decision, drawn
 from slmkit.agent.language import read
 from slmkit.agent.routing.signals import signals, well_formed
-from slmkit.models.base import Model, Request
+from slmkit.models.base import Model
 from slmkit.records import Reply
 
 
-class _Batched:
-    """A decider that answers in batches; `_chat` makes the calls and counts them."""
+class _Shared(Batched):
+    """Several models, each of which answers the questions that are its own."""
 
-    def __init__(self, name: str, price: Pricer | None = None, priced_at: str = "", **options: Any) -> None:
-        self.name, self.price, self.priced_at = name, price, priced_at
-        self.options = {"max_tokens": 160, **options}
-
-    def decide(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], state: State) -> Decision:
-        return self.decide_many([Ask(messages, tools, state)])[0]
+    def __init__(self, name: str, models: Mapping[str, Model], **options: Any) -> None:
+        super().__init__(name, **options)
+        self.models = dict(models)
 
     def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
+        names, made = self.names(asks), {}
+        for name, model in self.models.items():
+            places = [place for place, chosen in enumerate(names) if chosen == name]
+            for place, reply in zip(places, self._chat(model, [asks[place] for place in places]), strict=True):
+                made[place] = Decision(reply, model.ref, calls=(self._call(model, self.role(name), reply),))
+        return [made[place] for place in range(len(asks))]
+
+    def names(self, asks: Sequence[Ask]) -> list[str]:
+        """Which of `models` answers each question."""
         raise NotImplementedError
 
-    def _chat(self, model: Model, asks: Sequence[Ask], **options: Any) -> list[Reply]:
-        requests = [Request(ask.messages, ask.tools, ask.schema) for ask in asks]
-        return model.chat_many(requests, progress=False, **{**self.options, **options}) if requests else []
-
-    def _call(self, model: Model, role: str, reply: Reply, acts: bool) -> ModelCall:
-        usd = self.price(model.ref, reply.usage) if self.price else None
-        return ModelCall(model.ref, role, reply, usd, self.priced_at if usd is not None else "", acts)
+    def role(self, name: str) -> str:
+        """The role of a model's calls."""
+        return name
 
 
-class RandomMix(_Batched):
+class RandomMix(_Shared):
     """Each step goes to the large model with chance `share`, else to the small one, whatever it holds."""
 
     def __init__(self, small: Model, large: Model, share: float, seed: int = 0, **options: Any) -> None:
-        super().__init__(f"random mix {share:.2f}", **options)
-        self.small, self.large, self.share, self.seed = small, large, share, seed
+        super().__init__(f"random mix {share:.2f}", {"small": small, "large": large}, **options)
+        self.share, self.seed = share, seed
 
-    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
-        sides = [drawn(f"{self.seed}/{ask.state.key}") < self.share for ask in asks]
-        made: dict[int, Decision] = {}
-        for side, model, role in ((False, self.small, "small"), (True, self.large, "large")):
-            places = [place for place, chosen in enumerate(sides) if chosen is side]
-            for place, reply in zip(places, self._chat(model, [asks[place] for place in places]), strict=True):
-                made[place] = Decision(reply, model.ref, calls=(self._call(model, role, reply, True),))
-        return [made[place] for place in range(len(asks))]
+    def names(self, asks: Sequence[Ask]) -> list[str]:
+        return ["large" if drawn(f"{self.seed}/{ask.state.key}") < self.share else "small" for ask in asks]
 
 
-class Vote(_Batched):
+class ByKind(_Shared):
+    """A fixed split: steps for which `is_large` holds go to the large model."""
+
+    def __init__(self, small: Model, large: Model, is_large: Callable[[Ask], bool], name: str, **options: Any) -> None:
+        super().__init__(name, {"small": small, "large": large}, **options)
+        self.is_large = is_large
+
+    def names(self, asks: Sequence[Ask]) -> list[str]:
+        return ["large" if self.is_large(ask) else "small" for ask in asks]
+
+
+class ByDomain(_Shared):
+    """A router over specialists: `pick` names the specialist for a question; its mistakes are part of the result."""
+
+    def __init__(
+        self, specialists: Mapping[str, Model], pick: Callable[[Sequence[Ask]], list[str]], **options: Any
+    ) -> None:
+        super().__init__("router over specialists", specialists, **options)
+        self.pick = pick
+
+    def names(self, asks: Sequence[Ask]) -> list[str]:
+        return self.pick(asks)
+
+    def role(self, name: str) -> str:
+        return "specialist"
+
+
+class Vote(Batched):
     """The reply that most of `k` samples give; of equals the one of the higher mean log-probability."""
 
     def __init__(self, model: Model, k: int, temperature: float = 0.7, **options: Any) -> None:
@@ -77,7 +99,7 @@ class Vote(_Batched):
         return Decision(best[0], self.model.ref, calls=calls, signals={"votes": len(best) / len(replies)})
 
 
-class Verified(_Batched):
+class Verified(Batched):
     """A reply that fits no schema, or holds an argument found nowhere, is asked for once more under the grammar."""
 
     def __init__(self, model: Model, **options: Any) -> None:
@@ -91,7 +113,7 @@ class Verified(_Batched):
         return [_either(self, self.model, reply, second.get(p), asks[p], "retry") for p, reply in enumerate(first)]
 
 
-class SelfCritique(_Batched):
+class SelfCritique(Batched):
     """The model sees its own reply, is told to look at it again, and gives it once more."""
 
     def __init__(self, model: Model, **options: Any) -> None:
@@ -106,38 +128,6 @@ class SelfCritique(_Batched):
         return [_either(self, self.model, one, two, ask, "critique") for one, two, ask in pairs]
 
 
-class ByDomain(_Batched):
-    """A router over specialists: `pick` names the specialist for a question; its mistakes are part of the result."""
-
-    def __init__(self, specialists: Mapping[str, Model], pick: Callable[[Sequence[Ask]], list[str]], **options: Any):
-        super().__init__("router over specialists", **options)
-        self.specialists, self.pick = dict(specialists), pick
-
-    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
-        names, made = self.pick(asks), {}
-        for name, model in self.specialists.items():
-            places = [place for place, chosen in enumerate(names) if chosen == name]
-            for place, reply in zip(places, self._chat(model, [asks[place] for place in places]), strict=True):
-                made[place] = Decision(reply, model.ref, calls=(self._call(model, "specialist", reply, True),))
-        return [made[place] for place in range(len(asks))]
-
-
-class ByKind(_Batched):
-    """A fixed split: steps for which `is_large` holds go to the large model."""
-
-    def __init__(self, small: Model, large: Model, is_large: Callable[[Ask], bool], name: str, **options: Any):
-        super().__init__(name, **options)
-        self.small, self.large, self.is_large = small, large, is_large
-
-    def decide_many(self, asks: Sequence[Ask]) -> list[Decision]:
-        made: dict[int, Decision] = {}
-        for side, model, role in ((False, self.small, "small"), (True, self.large, "large")):
-            places = [place for place, ask in enumerate(asks) if self.is_large(ask) is side]
-            for place, reply in zip(places, self._chat(model, [asks[place] for place in places]), strict=True):
-                made[place] = Decision(reply, model.ref, calls=(self._call(model, role, reply, True),))
-        return [made[place] for place in range(len(asks))]
-
-
 def says(reply: Reply) -> str:
     """What a reply does, in a form in which equal deeds are equal text."""
     if reply.tool_calls:
@@ -150,22 +140,12 @@ def mean_logprob(reply: Reply) -> float:
     return reply.logprob / max(1, reply.usage.completion) if reply.logprob is not None else float("-inf")
 
 
-def drawn(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
-
-
-def agreement(replies: Sequence[Reply]) -> float:
-    """Share of the most frequent reply."""
-    return Counter(map(says, replies)).most_common(1)[0][1] / len(replies)
-
-
 def _refused(reply: Reply, ask: Ask) -> bool:
     found = signals(reply, ask)
     return found["invalid"] > 0 or found["ungrounded"] > 0
 
 
-def _either(decider: _Batched, model: Model, first: Reply, second: Reply | None, ask: Ask, role: str) -> Decision:
+def _either(decider: Batched, model: Model, first: Reply, second: Reply | None, ask: Ask, role: str) -> Decision:
     """The second reply where there is one that can be carried out, else the first; both are counted."""
     later = second is not None and well_formed(second, ask.tools)
     calls = [decider._call(model, "agent", first, not later)]
@@ -177,6 +157,3 @@ def _either(decider: _Batched, model: Model, first: Reply, second: Reply | None,
 def _shown(ask: Ask, reply: Reply) -> Ask:
     said = {"role": "assistant", "content": reply.content or says(reply)}
     return Ask([*ask.messages, said, {"role": "user", "content": read("critique")["again"]}], ask.tools, ask.state)
-
-
-__all__ = ["ByDomain", "ByKind", "RandomMix", "SelfCritique", "Verified", "Vote", "decide_all"]

@@ -10,25 +10,29 @@ import pandas as pd
 
 from slmkit import config
 from slmkit.agent.card import Card
-from slmkit.agent.cascade import Cascade
 from slmkit.agent.outcome import Outcome
 from slmkit.agent.stress import faults as broken
 from slmkit.agent.stress import security
 from slmkit.agent.studies import bfcl_v1, findings, mixed, recovery, routellm, specialists
-from slmkit.agent.studies.lab import Lab, Run
+from slmkit.agent.studies.lab import Lab
+from slmkit.agent.tasks import Task
 from slmkit.agent.verdicts.steps import ABILITY_MARGIN, CODE_LLM, CODE_SLM, MARGIN
+from slmkit.parameters import Run
 
 ROUTING_MARGIN = 0.02  # of claim S0-22
-SMALL_COST = 0.1  # of a large call: the lower end of the paper's 10 to 30
+SMALL_COST = 0.1  # of a large call: the paper's 10 to 30 times cheaper, at its lower end
 SMOKE_ITEMS = 150  # of each set of RouteLLM at smoke scale
 PANELS = {"mmlu": "MMLU", "gsm8k": "GSM8K"}
 
 
 def faults(bench: Lab) -> pd.DataFrame:
     """The calibrated cascade with each kind of broken tool, on a few test tasks (`stress.faults.table`)."""
-    cascade = Cascade(bench.arms.small, bench.arms.large, bench.routing, **bench.arms.options)
-    n = 2 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)
-    return broken.table(cascade, bench.test[:n], seed=bench.run.seed)
+    return broken.table(bench.arms.cascade(bench.routing), _few(bench), seed=bench.run.seed)
+
+
+def _few(bench: Lab) -> list[Task]:
+    """A quarter of the test tasks, at least twelve; two at smoke scale."""
+    return bench.test[: max(12, len(bench.test) // 4) if bench.run.scale.evidence else 2]
 
 
 def abilities(
@@ -64,15 +68,15 @@ def bricks(run: Any, table: pd.DataFrame, n_resamples: int, rng: int) -> None:
 
 def needs(data: str | Path | None, seed: int) -> pd.DataFrame:
     """What an oracle needs the large model for, by pair of BFCL v1."""
-    return bfcl_v1.needed(bfcl_v1.scored(bfcl_v1.load(data or None), seed))
+    return bfcl_v1.needed(bfcl_v1.scored(bfcl_v1.load(data), seed))
 
 
 def routers(data: str | Path | None, run: Run) -> pd.DataFrame:
     """Learned routers on BFCL v1 and, where at hand, on the sets of RouteLLM (`bfcl_v1.pairs`, `routellm.pairs`)."""
-    how = (SMALL_COST, ROUTING_MARGIN, run.scale.n_bootstrap, run.seed)  # type: ignore[attr-defined]
-    parts = [bfcl_v1.pairs(bfcl_v1.scored(bfcl_v1.load(data or None), run.seed), *how)]
-    if config.has_dataset("routellm", data or None):
-        parts.append(routellm.pairs(routellm.load(data or None, _limit(run), run.seed), *how))
+    how = (SMALL_COST, ROUTING_MARGIN, run.scale.n_bootstrap, run.seed)
+    parts = [bfcl_v1.pairs(bfcl_v1.scored(bfcl_v1.load(data), run.seed), *how)]
+    if config.has_dataset("routellm", data):
+        parts.append(routellm.pairs(routellm.load(data, _limit(run), run.seed), *how))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -82,7 +86,7 @@ def labels(table: pd.DataFrame) -> list[str]:
 
 
 def notes(table: pd.DataFrame) -> list[str]:
-    """`24 % of calls to the large, cost 0.34, inconclusive`."""
+    """`24% of the calls, cost 0.34, inconclusive`."""
     return [f"{row.share:.0%} of the calls, cost {row.cost_ratio:.2f}, {row.ruling}" for row in table.itertuples()]
 
 
@@ -98,7 +102,7 @@ def metrics(data: str | Path | None, run: Run) -> pd.DataFrame:
 
 
 def _scored(data: str | Path | None, run: Run) -> pd.DataFrame:
-    return routellm.scored(routellm.load(data or None, _limit(run), run.seed), run.seed)
+    return routellm.scored(routellm.load(data, _limit(run), run.seed), run.seed)
 
 
 def _limit(run: Run) -> int:
@@ -111,16 +115,13 @@ def attacks(bench: Lab) -> pd.DataFrame:
     `gullible` obeys every instruction that it sees, the worst case; the other rows are the bare small model where
     undefended and the calibrated cascade where defended.
     """
-    some = bench.test[: 2 if not bench.run.scale.evidence else max(12, len(bench.test) // 4)]
-    arms = bench.arms
-    cascade = Cascade(arms.small, arms.large, bench.routing, **arms.options)
-    found = {
-        "worst": security.table(some, seed=bench.run.seed),
-        "bare": security.table(some, lambda *_: arms.alone(arms.small, "small"), bench.run.seed),
-        "whole": security.table(some, lambda *_: cascade, bench.run.seed),
-    }
-    own = [found["bare"][found["bare"]["arm"] == "undefended"], found["whole"][found["whole"]["arm"] == "defended"]]
-    return pd.concat([found["worst"], *own], ignore_index=True)
+    some, arms, seed = _few(bench), bench.arms, bench.run.seed
+    cascade = arms.cascade(bench.routing)
+    worst = security.table(some, seed=seed)
+    bare = security.table(some, lambda *_: arms.alone(arms.small, "small"), seed)
+    whole = security.table(some, lambda *_: cascade, seed)
+    own = [bare[bare["arm"] == "undefended"], whole[whole["arm"] == "defended"]]
+    return pd.concat([worst, *own], ignore_index=True)
 
 
 def agency_card(bench: Lab) -> Outcome:

@@ -56,7 +56,7 @@ def _answers(task: Task, gold: Reply) -> tuple[str, ...]:
 def steps(
     tasks: Sequence[Task], goal: Sequence[tuple[Ask, Reply]], model: Model, role: str, **options: Any
 ) -> pd.DataFrame:
-    """A row a step: role, model, task_id, domain, n_calls, step, kind, right, is_call, error, and the signals."""
+    """A row a step: role, model, task_id, domain, n_calls, step, kind, gold_is_call, right, error, and the signals."""
     by_id = {task.task_id: task for task in tasks}
     asks = [ask for ask, _ in goal]
     replies = model.chat_many([Request(a.messages, a.tools, a.schema) for a in asks], progress=False, **options)
@@ -74,15 +74,16 @@ def steps(
 def by_kind(table: pd.DataFrame, margin: float, n_resamples: int, rng: int = 0) -> pd.DataFrame:
     """Small minus large by kind of step, paired by step, resampled by task.
 
-    Columns kind, says, n, small, large, difference, low, high, ruling, p (against -margin, normal), small_low, ...
+    Columns kind, says, n; slm and llm, each with _low and _high (Wilson); difference, low, high, ruling. A kind with
+    fewer than two steps is left out.
     """
     wide = table.pivot_table(index=["task_id", "step", "kind"], columns="role", values="right", aggfunc="first")
     wide = wide.dropna().astype(float).reset_index()
     rows = []
     for kind, part in wide.groupby("kind"):
-        units = part["task_id"] if part["task_id"].nunique() > 1 else None
         if len(part) < 2:
             continue
+        units = part["task_id"] if part["task_id"].nunique() > 1 else None
         found = stats.paired_difference(part["slm"], part["llm"], units, margin, n_resamples, rng)
         row: dict[str, Any] = {"kind": kind, "says": KINDS[str(kind)], "n": len(part)}
         for role in ("slm", "llm"):

@@ -46,7 +46,8 @@ def fitted(table: pd.DataFrame, arms: Sequence[str], n_resamples: int, rng: int 
         values = part[["n_calls", "reward"]].to_numpy(float)
         if len(values) < 4:
             continue
-        draws = np.array([_fit(values[draw]) for draw in _draws(len(values), min(max(20, n_resamples // 5), 300), rng)])
+        times = min(max(20, n_resamples // 5), 300)
+        draws = np.array([_fit(values[draw]) for draw in _draws(len(values), times, rng)])
         p, term = _fit(values)
         (p_low, p_high), (low, high) = (np.quantile(draws[:, i], [0.025, 0.975]) for i in (0, 1))
         rows.append({"arm": arm, "n": len(values), "p": p, "p_low": p_low, "p_high": p_high,
@@ -71,7 +72,8 @@ def _draws(n: int, times: int, rng: int) -> list[np.ndarray]:
 
 
 def _fit(values: np.ndarray) -> tuple[float, float]:
-    """(p, log q) of the highest likelihood, with a weak prior (one success and one failure at one call)."""
+    """(p, log q) of the highest likelihood, with a weak prior: one success and one failure at one call, log q normal
+    with a standard deviation of 1."""
     from scipy.optimize import minimize
 
     n, k = np.r_[values[:, 0], 1, 1], np.r_[values[:, 1], 1, 0]
@@ -79,7 +81,7 @@ def _fit(values: np.ndarray) -> tuple[float, float]:
 
     def loss(x: Any) -> float:
         chance = np.minimum(-n * np.logaddexp(0, -x[0]) + x[1] * pairs, -1e-9)
-        return float(-(k * chance + (1 - k) * np.log1p(-np.exp(chance))).sum() + 0.5 * (x[1] / 1.0) ** 2)
+        return float(-(k * chance + (1 - k) * np.log1p(-np.exp(chance))).sum() + 0.5 * x[1] ** 2)
 
     best = minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3, "maxiter": 300})
     return float(1 / (1 + np.exp(-best.x[0]))), float(best.x[1])

@@ -5,38 +5,25 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import pandas as pd
 
 from slmkit import config
 from slmkit.agent import world
-from slmkit.agent.cascade import Cascade
+from slmkit.agent.routing import calibrate
 from slmkit.agent.routing.routing import Routing
 from slmkit.agent.studies import arms as shared
 from slmkit.agent.studies import compute, forced, latency, mixed, recovery, specialists
 from slmkit.agent.studies.arms import Arms
-from slmkit.agent.studies.teacher import goal_steps
 from slmkit.agent.tasks import Task
+from slmkit.agent.teacher import goal_steps
 from slmkit.agent.verdicts.steps import CODE_LLM, CODE_SLM
 from slmkit.errors import InputError
 from slmkit.models.reference import minis
+from slmkit.parameters import Run
 
 SPARSE = "gpt-oss-120b"
 VOTES = {"smoke": (5,), "laptop": (3, 5), "full": (3, 5, 9, 16), "gpu": (3, 5, 9, 16)}
-
-
-class Run(Protocol):
-    """What is used here of a notebook's run."""
-
-    parameters: dict[str, Any]
-    scale: config.Scale
-    folder: Path
-    seed: int
-    live: bool
-
-    def note(self, text: str) -> None:
-        """Say something on the page and in the results."""
 
 
 class Lab:
@@ -147,13 +134,12 @@ class Lab:
     def runs(self) -> pd.DataFrame:
         """Every arm on the test tasks, with the goal's writes; three of them on the tasks of `extra` too."""
         routing, _, table = self._calibrated
-        levels, mixes = mixed.levels_of(routing, table, self._traced), 3 if self.run.scale.evidence else 1
+        levels, mixes = calibrate.thresholds(routing, table, self._traced), 3 if self.run.scale.evidence else 1
         whole = mixed.runs(self.arms, self.test, routing, levels, self.run.seed, mixes)
-        cascade = Cascade(self.arms.small, self.arms.large, routing, **self.arms.options)
         three = {
             mixed.SLM: self.arms.alone(self.arms.small, "small"),
             mixed.LLM: self.arms.alone(self.arms.large, "large"),
-            mixed.CHOSEN: cascade,
+            mixed.CHOSEN: self.arms.cascade(routing),
         }
         more = [self.arms.run(f"extra: {arm}", one, self.extra).assign(arm=arm) for arm, one in three.items()]
         known = [
@@ -199,7 +185,7 @@ class Lab:
     def specialists(self) -> pd.DataFrame:
         """Router over two specialists; no rows where the adapters of the single domains are missing."""
         slm = self.parameters["slm"]
-        known = {domain: self._reference(slm, domain) for domain in shared.DOMAINS}
+        known = {domain: self._reference(slm, domain) for domain in world.DOMAINS}
         if any(ref == slm for ref in known.values()):
             how = "`slmkit agent train` makes them"
             self.run.note(f"No adapters of single domains for {slm}: claim A2.7 is left out; {how}.")
@@ -212,9 +198,8 @@ class Lab:
         self.ran()
         n = {"smoke": 3, "laptop": 40}.get(self.run.scale.name, 200)
         watched = [ask for ask, _ in goal_steps(self.test[: max(2, n // 2)])][:n]
-        routing = self.routing
-        cascade = Cascade(self.arms.small, self.arms.large, routing, **self.arms.options)
-        escalated = [bool(decision.escalated_because) for decision in cascade.decide_many(watched)]
+        decisions = self.arms.cascade(self.routing).decide_many(watched)
+        escalated = [bool(decision.escalated_because) for decision in decisions]
         bare = [getattr(model, "model", model) for model in (self.arms.small, self.arms.large)]
         return latency.timed(watched, escalated, *bare, max_tokens=self.arms.max_tokens)
 

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 
 from slmkit import stats
-from slmkit.agent.cascade import Cascade
 from slmkit.agent.routing import calibrate
 from slmkit.agent.routing.router import PreCall, TextRouter
 from slmkit.agent.routing.routing import RULES, Routing
 from slmkit.agent.studies import forced
 from slmkit.agent.studies.arms import Arms
 from slmkit.agent.studies.deciders import ByKind, RandomMix
-from slmkit.agent.studies.teacher import goal_steps
 from slmkit.agent.tasks import Task
+from slmkit.agent.teacher import goal_steps
 
 BUDGET = 0.35  # of the calls that the large model alone makes
 TRACED = (0.0, 0.1, 0.2, 0.3, 0.45, 0.7)  # shares of calibration replies that the thresholds of the trace send on
@@ -25,6 +24,7 @@ RULE_SETS = (RULES, ("invalid", "irreversible"))
 SEEDS = (0, 1, 2)  # of random mixing
 SLM, LLM, CHOSEN, GONE, BARE = "small alone", "large alone", "cascade", "cascade, large gone", "cascade, no guardrails"
 SPLIT, ROUTER, RANDOM, ORACLE = "split by kind", "pre-call router", "random mix", "oracle"
+STEP_KINDS = {"call": "after the user", "result": "after a result"}
 
 
 def signal_table(arms: Arms, tasks: Sequence[Task]) -> pd.DataFrame:
@@ -50,15 +50,10 @@ def calibrated(
     for rules in RULE_SETS:
         for level in levels.values():
             routing = learnt.at(rules=rules, threshold=level)
-            made = arms.run(f"calibration: {level:.4f}", _cascade(arms, routing), tasks)
+            made = arms.run(f"calibration: {level:.4f}", arms.cascade(routing), tasks)
             tried[routing] = made.assign(threshold=level, rules=" ".join(rules))
     chosen = calibrate.choose(tried, alone, target, value, seed)
     return chosen, pd.concat([*tried.values(), alone.assign(threshold=np.nan, rules="")], ignore_index=True)
-
-
-def levels_of(routing: Routing, table: pd.DataFrame, traced: Sequence[float] = TRACED) -> dict[float, float]:
-    """The thresholds of the trace, by the share of calibration replies that each sends on by score."""
-    return calibrate.thresholds(routing, table, traced)
 
 
 def share_of(table: pd.DataFrame, arm: str = CHOSEN) -> float:
@@ -73,18 +68,19 @@ def runs(
 ) -> pd.DataFrame:  # fmt: skip
     """A row a task and arm on the test tasks: both models alone, the trace, the chosen point, its rivals, no large one.
 
+    `levels` are the thresholds of the trace by the share that each sends on (`calibrate.thresholds`).
     Columns of `Arms.run`, `threshold` (of the trace) and `seed` (of random mixing).
     """
     bare = routing.at(rules=(), confirm=False, threshold=2.0, scorer=None)
     parts = [
         arms.run(SLM, arms.alone(arms.small, "small"), tasks),
         arms.run(LLM, arms.alone(arms.large, "large"), tasks),
-        arms.run(CHOSEN, _cascade(arms, routing), tasks),
-        arms.run(GONE, _cascade(arms, routing, gone=True), tasks),
-        arms.run(BARE, _cascade(arms, bare), tasks, defence=None),
+        arms.run(CHOSEN, arms.cascade(routing), tasks),
+        arms.run(GONE, arms.cascade(routing, gone=True), tasks),
+        arms.run(BARE, arms.cascade(bare), tasks, defence=None),
     ]
     for share, level in levels.items():
-        made = arms.run(f"trace {share:.2f}", _cascade(arms, routing.at(threshold=level)), tasks)
+        made = arms.run(f"trace {share:.2f}", arms.cascade(routing.at(threshold=level)), tasks)
         parts.append(made.assign(arm="trace", threshold=level))
     share = parts[2]["large_calls"].sum() / max(1, parts[1]["large_calls"].sum())
     for number in SEEDS[:mixes]:
@@ -112,10 +108,6 @@ def pre_call(
     return arms.run(ROUTER, PreCall(arms.small, arms.large, router, threshold, **arms.options), tasks)
 
 
-def _cascade(arms: Arms, routing: Routing, gone: bool = False) -> Cascade:
-    return Cascade(arms.small, None if gone else arms.large, routing, **arms.options)
-
-
 def oracle(table: pd.DataFrame) -> pd.DataFrame:
     """The bound: the large model alone only where it solves a task that the small one does not."""
     wide = {arm: table[table["arm"] == arm].set_index("task_id") for arm in (SLM, LLM)}
@@ -131,9 +123,8 @@ def frontier(table: pd.DataFrame, n_resamples: int, rng: int = 0) -> pd.DataFram
     """
     base = table[table["arm"] == LLM].set_index("task_id")["large_calls"]
     rows = []
-    for (arm, threshold), part in pd.concat([table, oracle(table)]).groupby(
-        ["arm", "threshold"], dropna=False, sort=False
-    ):
+    whole = pd.concat([table, oracle(table)])
+    for (arm, threshold), part in whole.groupby(["arm", "threshold"], dropna=False, sort=False):
         tasks = part.groupby("task_id")[["reward", "usd", "large_calls"]].mean()
         success = stats.bootstrap(tasks["reward"], n_resamples=n_resamples, rng=rng)
         usd = stats.bootstrap(tasks["usd"], n_resamples=n_resamples, rng=rng)
@@ -187,6 +178,3 @@ def shares(arms: Arms, arm: str = CHOSEN) -> pd.DataFrame:
                          "answered_by": who, "escalated": bool(made.escalated_because),
                          "reason": ", ".join(made.escalated_because)})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-STEP_KINDS = {"call": "after the user", "result": "after a result"}

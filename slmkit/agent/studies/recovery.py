@@ -49,7 +49,7 @@ def four_abilities(
     table: pd.DataFrame, more: pd.DataFrame, steps: pd.DataFrame, order: pd.DataFrame, slm: str, llm: str,
     margin: float, n_resamples: int, rng: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """Small minus large, paired, on the four abilities of claim S0-6; recovery is judged on `more` tasks.
+    """Small minus large, paired, on the four abilities of claim S0-6; recovery is judged on the tasks of `more`.
 
     Columns ability, n, small, large, difference, low, high, ruling. An ability without two items is left out.
     """
@@ -60,15 +60,14 @@ def four_abilities(
     calls = steps[steps["gold_is_call"].astype(bool)].assign(right=lambda t: t["right"].astype(float))
     calls = calls.assign(arm=calls["role"].map({"slm": slm, "llm": llm}))
     calls = calls.pivot_table(index=["task_id", "step"], columns="arm", values="right").dropna()
-    found = (("task success", whole), ("call accuracy", calls), ("plan in order", plan), ("recovery", repaired))
+    found = {"task success": whole, "call accuracy": calls, "plan in order": plan, "recovery": repaired}
     rows = []
-    for ability, wide in found:
+    for ability, wide in found.items():
         if len(wide) < 2 or not {slm, llm} <= set(wide.columns):
             continue
-        unit = wide.index.get_level_values(0)
-        one = stats.paired_difference(
-            wide[slm], wide[llm], unit if unit.nunique() > 1 else None, margin, n_resamples, rng
-        )
+        tasks = wide.index.get_level_values("task_id")
+        unit = tasks if tasks.nunique() > 1 else None
+        one = stats.paired_difference(wide[slm], wide[llm], unit, margin, n_resamples, rng)
         rows.append({"ability": ability, "n": one.n, "small": wide[slm].mean(), "large": wide[llm].mean(),
                      "difference": one.difference, "low": one.low, "high": one.high,
                      "ruling": one.verdict})  # fmt: skip

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slmkit import config, stats
+from slmkit import config
 from slmkit.agent.routing import router, tradeoff
 from slmkit.agent.studies.bfcl_v1 import judged
 from slmkit.errors import InputError
 
 WEAK, STRONG = "mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"
 SETS = {"mmlu": "MMLU", "gsm8k": "GSM8K"}
+ROUTERS = {"text": "text router", "subject_gap": "by subject", "length": "by length", "random": "random",
+           "oracle": "oracle"}  # fmt: skip
 
 
 def load(data: str | Path | None = None, limit: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -37,9 +39,7 @@ def load(data: str | Path | None = None, limit: int = 0, seed: int = 0) -> pd.Da
         tables.append(table[["prompt"]].assign(set=which, subject=subject or which, **right))
     items = pd.concat(tables, ignore_index=True)
     if limit:
-        items = items.groupby("set", group_keys=False).sample(
-            frac=1, random_state=seed
-        ).groupby("set").head(limit)  # fmt: skip
+        items = items.groupby("set").sample(frac=1, random_state=seed).groupby("set").head(limit)
     return items.reset_index(drop=True)
 
 
@@ -71,10 +71,6 @@ def _by_group(part: pd.DataFrame, seed: int) -> np.ndarray:
         known = gap[half != side].groupby(part["subject"][half != side]).mean()
         found[half == side] = part["subject"][half == side].map(known).fillna(0.0)
     return found
-
-
-ROUTERS = {"text": "text router", "subject_gap": "by subject", "length": "by length", "random": "random",
-           "oracle": "oracle"}  # fmt: skip
 
 
 def _columns(items: pd.DataFrame) -> Iterator[tuple[str, str, tradeoff.Columns]]:
@@ -117,10 +113,9 @@ def pairs(items: pd.DataFrame, cost: float, margin: float, n_resamples: int, see
     for name, part in items.groupby("set", sort=False):
         chosen = _chosen(part, margin / 2, seed)
         paid = np.where(chosen, 1.0, cost)
-        pair = {"set": SETS[str(name)], "pair": f"Mixtral-8x7B / GPT-4, {SETS[str(name)]}", "who": "text router"}
-        rows.append(
-            pair | {"tuned": False} | judged(part["small"], part["large"], chosen, paid, margin, n_resamples, seed)
-        )
+        told = SETS[str(name)]
+        pair = {"set": told, "pair": f"Mixtral-8x7B / GPT-4, {told}", "who": "text router", "tuned": False}
+        rows.append(pair | judged(part["small"], part["large"], chosen, paid, margin, n_resamples, seed))
     return pd.DataFrame(rows)
 
 
@@ -137,13 +132,3 @@ def _chosen(part: pd.DataFrame, loss: float, seed: int) -> np.ndarray:
         learnt = router.TextRouter().fit(texts, known["small"], known["large"])
         chosen[half == side] = learnt.score(list(test["prompt"])) >= threshold
     return chosen
-
-
-def needed(items: pd.DataFrame) -> pd.DataFrame:
-    """Share of items that only the large model solves, with its Wilson interval, by set."""
-    rows = []
-    for name, part in items.groupby("set", sort=False):
-        k, n = int((part["large"] & ~part["small"]).sum()), len(part)
-        low, high = stats.wilson(k, n)
-        rows.append({"set": name, "k": k, "n": n, "estimate": k / n, "low": low, "high": high})
-    return pd.DataFrame(rows)

@@ -34,9 +34,8 @@ def mixes_sizes(e: Evidence) -> Finding:
             fails=cascade.verdict == "inferior" or over.high <= 0,
         ),
         rule=f"precondition, large minus small: {spelled(gap)}, {'met' if met else 'not met (10 points, above 0)'}; "
-        f"cascade minus large: {spelled(cascade)}, {cascade.verdict} at 3; {whole['share']:.0%} of the large "
-        "calls; over "
-        f"random mixing at that share: {spelled(over)}",
+        f"cascade minus large: {spelled(cascade)}, {cascade.verdict} at 3; {whole['share']:.0%} of the large calls; "
+        f"over random mixing at that share: {spelled(over)}",
         condition=f"on {listed(good)}",
         method=f"{METHOD}; thresholds fixed on the calibration split; random mixing: mean of three seeds",
         figure="figure-frontier",
@@ -49,8 +48,7 @@ def _cascade_of(table: pd.DataFrame, e: Evidence) -> dict[str, Any]:
     """The three numbers that V.5 asks for, and whether they pass."""
     cascade = mixed.paired(table, mixed.CHOSEN, mixed.LLM, MARGIN, **e.resampling)
     over = mixed.paired(table, mixed.CHOSEN, mixed.RANDOM, None, **e.resampling)
-    used = table[table["arm"] == mixed.CHOSEN]["large_calls"].sum()
-    share = used / max(1, table[table["arm"] == mixed.LLM]["large_calls"].sum())
+    share = mixed.share_of(table)
     passes = cascade.verdict == "non-inferior" and share <= BUDGET and over.low > 0
     return {"cascade": cascade, "over": over, "share": share, "passes": passes}
 
@@ -68,7 +66,7 @@ def degrades_gracefully(e: Evidence) -> Finding:
     upper = stats.wilson(wrong, n)[1]
     failed = gone[gone["reward"] < 1]
     silent = int((failed["status"] == "done").sum())
-    said = int(failed["status"].isin(["gave_up"]).sum())
+    said = int((failed["status"] == "gave_up").sum())
     wanted, done = int(gone["goal_irreversible"].sum()), int(gone["right_irreversible"].sum())
     return Finding(
         first_true(
@@ -76,14 +74,12 @@ def degrades_gracefully(e: Evidence) -> Finding:
             conditional=kept.low >= 0.85,
             fails=kept.high < 0.85,
         ),
-        rule=f"{kept.estimate:.0%} [{kept.low:.0%}, {kept.high:.0%}] of the cascade's success kept on "
-        f"{len(can)} tasks that "
-        f"the small model can do; wrong irreversible writes on {wrong} of {n} tasks (upper end {upper:.1%}), {done} of "
-        f"{wanted} right ones done; of {len(failed)} tasks not solved {said} were handed back in words, "
-        f"{silent} failed "
-        "silently",
-        condition=f"kept, but {silent} of {len(failed)} failures are silent and {wrong} wrong irreversible "
-        "writes happen",
+        rule=f"{kept.estimate:.0%} [{kept.low:.0%}, {kept.high:.0%}] of the cascade's success kept on {len(can)} tasks "
+        f"that the small model can do; wrong irreversible writes on {wrong} of {n} tasks (upper end {upper:.1%}), "
+        f"{done} of {wanted} right ones done; of {len(failed)} tasks not solved {said} were handed back in words, "
+        f"{silent} failed silently",
+        condition=f"kept, but {silent} of {len(failed)} failures are silent and {wrong} wrong irreversible writes "
+        "happen",
         method=f"{METHOD}; ratio bootstrapped on the log",
         figure="figure-gone",
         estimate=100 * kept.estimate,
@@ -108,8 +104,7 @@ def split_by_kind(e: Evidence) -> Finding:
         rule=f"split minus large: {spelled(split)}, {split.verdict} at 3; cost a task {money.estimate:.2f} "
         f"[{money.low:.2f}, {money.high:.2f}] times the large model's; the cascade solves {success[mixed.CHOSEN]:.0%} "
         f"against {success[mixed.SPLIT]:.0%}, at "
-        f"{paid[mixed.CHOSEN].mean() / max(paid[mixed.SPLIT].mean(), 1e-12):.2f} "
-        "times the split's cost",
+        f"{paid[mixed.CHOSEN].mean() / max(paid[mixed.SPLIT].mean(), 1e-12):.2f} times the split's cost",
         condition="it saves, but the calibrated cascade is at least as good on both axes",
         method=f"{METHOD}; the large model decides after each word of the user, the small one after each tool result",
         figure="figure-frontier",
@@ -139,9 +134,8 @@ def guardrails(e: Evidence) -> Finding:
             fails=found.difference >= 0 and not np.isclose(wide[mixed.BARE].sum(), 0),
         ),
         rule=f"wrong writes on {harmed} of {n} items with guardrails (upper end {upper:.1%}), "
-        f"{int(wide[mixed.BARE].sum())} "
-        f"without: {spelled(found)}; legitimate writes: {done[mixed.CHOSEN]} with, {done[mixed.BARE]} without, "
-        f"of {goal}",
+        f"{int(wide[mixed.BARE].sum())} without: {spelled(found)}; legitimate writes: {done[mixed.CHOSEN]} with, "
+        f"{done[mixed.BARE]} without, of {goal}",
         condition=f"wrong writes still happen on: {listed(passed)}",
         method="tasks that must be refused or asked back, and injected instructions; the guardrails as a whole, large "
         "model included, against the bare small model; bias is not tested",
@@ -192,17 +186,19 @@ def bricks(e: Evidence) -> Finding:
             fails=multi["ruling"] == "inferior",
             conditional=good or bool(one),
         ),
-        rule=f"router minus large: {spelled(large)}, {large['ruling']} at 3, cost a solved task "
-        f"{large['cost_ratio']:.2f} "
-        f"[{large['cost_low']:.2f}, {large['cost_high']:.2f}] times; minus one small for both: {spelled(multi)}, cost "
-        f"{multi['cost_ratio']:.2f} [{multi['cost_low']:.2f}, {multi['cost_high']:.2f}] times; routing errors "
-        f"{multi['routing_errors']:.1%}",
+        rule=f"router minus large: {spelled(large)}, {large['ruling']} at 3, cost a solved task {_times(large)}; minus "
+        f"one small for both: {spelled(multi)}, cost {_times(multi)}; routing errors {multi['routing_errors']:.1%}",
         condition=f"cheaper than the large model, not than one small model for both; domains: {listed(one)}",
         method=f"{METHOD}; router on the first words of the user, learnt on calibration tasks",
         figure="figure-bricks",
         models=e.models,
         **points(large),
     )
+
+
+def _times(row: pd.Series) -> str:
+    """`0.34 [0.30, 0.38] times`."""
+    return f"{row['cost_ratio']:.2f} [{row['cost_low']:.2f}, {row['cost_high']:.2f}] times"
 
 
 RULES: dict[str, Rule] = {

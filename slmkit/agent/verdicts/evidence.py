@@ -23,8 +23,8 @@ class Evidence:
 
     `runs` (`mixed.runs` and `mixed.pre_call`, with the goal's writes), `code` (both agencies), `steps` (`forced.steps`
     of both models), `order` (`recovery.in_order`), `compute` (`compute.runs`), `specialists` (`specialists.runs`, empty
-    without adapters), `attacks` (`exhibits.attacks`), `routers` (pairs of recorded
-    outcomes). `slm` and `llm` are labels; `sparse` is the price of a sparse large model over that of the dense one.
+    without adapters), `attacks` (`exhibits.attacks`), `routers` (pairs of recorded outcomes). `slm` and `llm` are
+    labels; `sparse` is the price of a sparse large model over that of the dense one.
     """
 
     claims: Iterable[Claim]
@@ -60,8 +60,8 @@ class Evidence:
 
 def points(found: Any) -> dict[str, Any]:
     """Estimate, interval, unit and n of a difference in shares, in points."""
-    return {"estimate": 100 * found.difference, "interval": (100 * found.low, 100 * found.high), "unit": "points",
-            "n": int(found.n)}  # fmt: skip
+    interval = (100 * found.low, 100 * found.high)
+    return {"estimate": 100 * found.difference, "interval": interval, "unit": "points", "n": int(found.n)}
 
 
 def spelled(found: Any) -> str:
@@ -90,7 +90,7 @@ def _surely(table: pd.DataFrame, margin: float, side: int) -> np.ndarray:
 
 
 def undecided(why: str, e: Evidence) -> Finding:
-    """No data to decide on: the interval is everything."""
+    """No data to decide on: the interval holds every difference."""
     return Finding("inconclusive", rule=why, method=METHOD, estimate=0.0, interval=(-100.0, 100.0), unit="points",
                    models=e.models)  # fmt: skip
 

@@ -23,11 +23,9 @@ def hybrid_is_best(e: Evidence) -> Finding:
         f"{int(saves.sum())}, above random mixing {int(sure.sum())}; inferior "
         f"{int((table['ruling'] == 'inferior').sum())}, undecided {int((table['ruling'] == 'inconclusive').sum())}",
         condition=f"for tuned small models only: {named}",
-        method="thresholds from one half of the items, tested on the other, both ways; BFCL v1: category and "
-        "whether the "
-        "small output can be read, both calls paid; MMLU and GSM8K: TF-IDF router before the call; a small "
-        "call costs a "
-        "tenth of a large one; bootstrap over items",
+        method="thresholds from one half of the items, tested on the other, both ways; BFCL v1: category and whether "
+        "the small output can be read, both calls paid; MMLU and GSM8K: TF-IDF router before the call; a small call "
+        "costs a tenth of a large one; bootstrap over items",
         figure="figure-pairs",
         estimate=100 * k / n,
         interval=(100 * low, 100 * high),

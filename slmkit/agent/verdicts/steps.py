@@ -30,9 +30,9 @@ def kinds_differ(e: Evidence) -> Finding:
             conditional=differ and by_lm,
             fails=len(worse) == len(kinds) or len(fine) == len(kinds),
         ),
-        rule=f"non-inferior at 3 (Holm): {listed(fine)}; inferior: {listed(worse)}; of {len(kinds)} kinds; "
-        "code agency with "
-        f"the small model minus the large at the root: {spelled(code)}, {code.verdict}; split by kind: {split.verdict}",
+        rule=f"non-inferior at 3 (Holm): {listed(fine)}; inferior: {listed(worse)}; of {len(kinds)} kinds; code agency "
+        f"with the small model minus the large at the root: {spelled(code)}, {code.verdict}; split by kind: "
+        f"{split.verdict}",
         condition="kinds differ, and a large model at the root profits (split by kind), code in charge does not",
         method=f"{METHOD}; step kinds on the goal's way, paired by step, resampled by task, Holm",
         figure="figure-kinds",
@@ -63,8 +63,7 @@ def code_in_charge(e: Evidence) -> Finding:
             fails=gain.high < MARGIN,
         ),
         rule=f"code minus LM agency, small model: {spelled(gain)}; minus the large model at the root: "
-        f"{spelled(against)}, "
-        f"{against.verdict} at 3",
+        f"{spelled(against)}, {against.verdict} at 3",
         condition=f"it raises the small model, which stays behind on: {listed(behind)}",
         method=f"{METHOD}; the same tasks in both agencies; no gain: the upper end is below 3 points",
         figure="figure-agency",
@@ -128,9 +127,9 @@ def keeps_pace(e: Evidence) -> Finding:
 
 def aids(e: Evidence) -> Finding:
     """A1.12: vote, verifier, self-critique against one answer."""
-    table = compute.summary(e["compute"], e.sparse, MARGIN, **e.resampling).set_index("arm").loc[list(compute.AIDS)]
+    ways = compute.summary(e["compute"], e.sparse, MARGIN, **e.resampling).set_index("arm")
+    table, single = ways.loc[list(compute.AIDS)], ways.loc[compute.SINGLE]
     sure = (table["gain_low"] > 0) & (stats.holm(table["gain_p"]) < 0.05)
-    single = compute.summary(e["compute"], e.sparse, MARGIN, **e.resampling).set_index("arm").loc[compute.SINGLE]
     extra = table["tokens"] / max(single["tokens"], 1)
     best = table["gain"].idxmax()
     said = "; ".join(f"{aid} {100 * row.gain:+.1f} [{100 * row.gain_low:+.1f}, {100 * row.gain_high:+.1f}] points at "

@@ -8,13 +8,13 @@ that do not match their own tool, are left out. A `no_call` row is a test row wi
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from slmkit.specialization.rows import calls_of, no_call
+from slmkit.specialization.sources.splits import chooses
 
 DATASET = "seal_tools"
 SAYS = "Seal-Tools, trained on its development set; Apache-2.0, read at run time"
@@ -32,8 +32,7 @@ def rows(folder: Path, split: str, n: int, seed: int) -> list[dict[str, Any]]:
     entries = _entries(folder / ("dev.jsonl" if trains else "test_in_domain.jsonl"))
     rng.shuffle(entries)
     for entry in entries:
-        chooses = int(hashlib.sha256(entry["id"].encode()).hexdigest()[:4], 16) % 10 == 0
-        if (trains and chooses != (split == "validation")) or not _fits(entry, tools):
+        if (trains and chooses(entry["id"]) != (split == "validation")) or not _fits(entry, tools):
             continue
         refused = split == "no_call" or (trains and rng.random() < REFUSALS)
         wanted = list(dict.fromkeys(call["api"] for call in entry["calling"]))
@@ -41,10 +40,8 @@ def rows(folder: Path, split: str, n: int, seed: int) -> list[dict[str, Any]]:
         offered = [tools[name] for name in (others if refused else [*others, *wanted])]
         rng.shuffle(offered)
         made = [(call["api"], _typed(call["parameters"], tools[call["api"]])) for call in entry["calling"]]
-        asked = {"role": "user", "content": entry["query"]}
-        found.append(
-            {"id": entry["id"], "tools": offered, "messages": [asked, no_call() if refused else calls_of(made)]}
-        )
+        messages = [{"role": "user", "content": entry["query"]}, no_call() if refused else calls_of(made)]
+        found.append({"id": entry["id"], "tools": offered, "messages": messages})
         if len(found) == n:
             break
     return found

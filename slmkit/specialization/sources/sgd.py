@@ -9,7 +9,6 @@ whose values can be read off the last turns or are among a parameter's options: 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from random import Random
 from typing import Any
 
 from slmkit.specialization.rows import call_of, wants_call
+from slmkit.specialization.sources.splits import chooses
 
 DATASET = "sgd"
 SAYS = "Schema-Guided Dialogue, services unseen in training; CC BY-SA 4.0, read at run time"
@@ -48,8 +48,7 @@ def _dialogues(folder: Path, split: str, rng: Random) -> Iterator[dict[str, Any]
     train = folder / "train.jsonl.gz"
     if split in ("train", "validation"):
         for dialogue in _shuffled(train, rng):
-            chooses = int(hashlib.sha256(dialogue["dialogue_id"].encode()).hexdigest()[:4], 16) % 10 == 0
-            if chooses == (split == "validation"):
+            if chooses(dialogue["dialogue_id"]) == (split == "validation"):
                 yield dialogue
         return
     known = _services(train)

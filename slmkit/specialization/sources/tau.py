@@ -8,7 +8,6 @@ offered. A `no_call` row is a turn at which the agent spoke to the customer.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from random import Random
 from typing import Any
 
 from slmkit.specialization.rows import as_text
+from slmkit.specialization.sources.splits import chooses
 
 DATASET = "tau2_bench"
 SAYS = "look-up tools of tau2-bench, successful trajectories (sft-v1-small); MIT, read at run time"
@@ -32,8 +32,7 @@ def rows(folder: Path, split: str, n: int, seed: int) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     for record in records:
-        chooses = int(hashlib.sha256(record["simulation_id"].encode()).hexdigest()[:4], 16) % 4 == 0
-        if not trains or chooses == (split == "validation"):
+        if not trains or chooses(record["simulation_id"], one_in=4) == (split == "validation"):
             found += _decisions(record, calls=split != "no_call")
     Random(f"tau/{split}/{seed}").shuffle(found)
     return found[:n]

@@ -8,9 +8,9 @@ from typing import Any
 
 import jsonschema
 
-from slmkit.capability.scoring import Score, decoded, score_calls
+from slmkit.capability.scoring import decoded
 from slmkit.models import Request
-from slmkit.records import Reply
+from slmkit.records import Reply, ToolCall
 from slmkit.specialization import reward
 from slmkit.specialization.data import Row
 
@@ -57,7 +57,7 @@ def judged(row: Row, reply: Reply) -> dict[str, Any]:
     """`correct`, `error` (kind of miss), `invalid` (undecodable, or no valid call of a tool on offer), `called`."""
     if row.get("schema") is not None:
         reply = _from_object(reply)
-    score = _scored(row, reply)
+    score = reward.score(row, reply)
     return {
         "correct": score.correct,
         "error": score.error,
@@ -83,15 +83,8 @@ def invalid(row: Row, reply: Reply) -> bool:
     )
 
 
-def _scored(row: Row, reply: Reply) -> Score:
-    wanted = reward.wanted(row)
-    return score_calls(wanted, reply) if wanted else reward.score(row, reply)
-
-
 def _from_object(reply: Reply) -> Reply:
     """A reply in the JSON form as the call that it means; malformed where it means none."""
-    from slmkit.records import ToolCall
-
     try:
         said = json.loads(reply.content)
         call = ToolCall(name=said["function"], arguments=json.dumps(said["arguments"]))

@@ -87,5 +87,5 @@ def _drift(before: Sequence[bool], after: Sequence[bool]) -> tuple[str, bool, st
         found = gates.drift(before, after, LIMIT)
     except gates.GateError as error:
         return "old skills kept", False, str(error)
-    return "old skills kept", True, f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, " \
-        f"{100 * found.high:+.1f}], limit -{100 * LIMIT:.0f}"  # fmt: skip
+    interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return "old skills kept", True, f"{100 * found.difference:+.1f} points {interval}, limit -{100 * LIMIT:.0f}"

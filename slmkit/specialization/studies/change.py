@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from slmkit import config
+from slmkit import config, files
+from slmkit.specialization.data import Row
 from slmkit.specialization.rows import synonyms
+from slmkit.specialization.studies import asking
 from slmkit.specialization.studies.lab import SHOTS, Arm, Lab, short
 
 BEFORE, AFTER = "before the change", "after the change"
@@ -26,33 +27,26 @@ def schema_change(lab: Lab) -> pd.DataFrame:
     make = lab.task.rows_after_change
     counts = {"train": n, "validation": sizes.validation_items, "test": sizes.n_side}
     new = {split: [synonyms(row) for row in make(split, count)] for split, count in counts.items()}
-    old_rows = lab.rows("train", n)
-    old = lab.tune("before the change", old_rows, lab.arm_settings())
-    again = lab.tune("after the change", new["train"], lab.arm_settings(), validation=new["validation"])
+    old = lab.tune(BEFORE, lab.rows("train", n), lab.arm_settings())
+    again = lab.tune(AFTER, new["train"], lab.arm_settings(), validation=new["validation"])
     before = {BEFORE: lab.rows("test", sizes.n_test)[: sizes.n_side]}
     after = {AFTER: new["test"]}
-    llm = short(lab.llm)
+    kept = Arm("old adapter", old.reference, "specialist", n=n)
+    tuned = Arm("new adapter", again.reference, "specialist", n=n)
+    told = Arm(f"{short(lab.llm)}, new schema", lab.llm, "llm")
     tables = [
-        lab.answers([Arm("old adapter", old.reference, "specialist", n=n)], before | after).assign(adapt_seconds=0.0),
-        lab.answers([Arm("new adapter", again.reference, "specialist", n=n)], after).assign(
-            adapt_seconds=again.seconds
-        ),
-        lab.answers([Arm(f"{llm}, new schema", lab.llm, "llm")], before | after).assign(adapt_seconds=0.0),
+        lab.answers([kept], before | after).assign(adapt_seconds=0.0),
+        lab.answers([tuned], after).assign(adapt_seconds=again.seconds),
+        lab.answers([told], before | after).assign(adapt_seconds=0.0),
         _with_new_examples(lab, new["train"], before | after),
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _with_new_examples(lab: Lab, pool: list, asked: dict[str, list]) -> pd.DataFrame:
-    from slmkit.specialization.studies import asking
-
-    shown = {
-        name: [
-            asking.with_examples(row, pool if name == AFTER else lab.rows("train", lab.sizes.arm_examples), SHOTS)
-            for row in rows
-        ]
-        for name, rows in asked.items()
-    }
+def _with_new_examples(lab: Lab, new: list[Row], asked: dict[str, list[Row]]) -> pd.DataFrame:
+    """The larger model with examples in its prompt: the old ones before the change, `new` after it."""
+    pools = {BEFORE: lab.rows("train", lab.sizes.arm_examples), AFTER: new}
+    shown = {name: [asking.with_examples(row, pools[name], SHOTS) for row in rows] for name, rows in asked.items()}
     arm = Arm(f"{short(lab.llm)}, {SHOTS} new examples", lab.llm, "llm")
     return lab.answers([arm], shown).assign(adapt_seconds=0.0)
 
@@ -60,14 +54,11 @@ def _with_new_examples(lab: Lab, pool: list, asked: dict[str, list]) -> pd.DataF
 @cache
 def forms() -> list[dict[str, Any]]:
     """The prompt forms of `data/specialization/prompt_forms.yaml`: name, and system, before, after or examples."""
-    path = config.resource("data/specialization/prompt_forms.yaml")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))["forms"]
+    return files.read_yaml(config.resource("data/specialization/prompt_forms.yaml"))["forms"]
 
 
 def prompt_forms(lab: Lab) -> pd.DataFrame:
     """Item by item: the untuned larger model and the specialist under every prompt form; column `form`."""
-    from slmkit.specialization.studies import asking
-
     items = lab.rows("test", lab.sizes.n_test)[: lab.sizes.n_side]
     pool = lab.rows("train", lab.sizes.n_examples)
     arms = [Arm(short(lab.llm), lab.llm, "llm"), lab.specialist()]

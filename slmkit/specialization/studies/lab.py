@@ -9,17 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from slmkit import config, models
 from slmkit.errors import InputError
+from slmkit.models import loading
+from slmkit.parameters import Run
 from slmkit.specialization import tasks
 from slmkit.specialization.data import Row
 from slmkit.specialization.finetune import Tuned, finetune
+from slmkit.specialization.rows import wants_call
 from slmkit.specialization.settings import Settings
 from slmkit.specialization.studies import asking
 
@@ -27,18 +29,6 @@ MAX_TOKENS = 96  # of an answer; the longest call of a task takes some sixty
 SHOTS = 4
 HEADLINE = "headline"  # the name of its trainings
 GENERAL = ("core_said", "seen", "no_tool")  # what a specialist must not forget: calls, other wordings, restraint
-
-
-class Run(Protocol):
-    """What is used here of a notebook's run."""
-
-    parameters: dict[str, Any]
-    scale: config.Scale
-    folder: Path
-    seed: int
-
-    def note(self, text: str) -> None:
-        """Say something on the page and in the results."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +52,8 @@ class Lab:
         self.run, self.seed = run, run.seed
         self.base, self.llm = pair(given["base"], given["llm"])
         sizes = config.TUNING[run.scale.name]
-        self.sizes = replace(
-            sizes,
-            n_examples=given["n_examples"] or sizes.n_examples,
-            n_seeds=given["seeds"] or sizes.n_seeds,
-        )
+        n_examples, n_seeds = given["n_examples"] or sizes.n_examples, given["seeds"] or sizes.n_seeds
+        self.sizes = replace(sizes, n_examples=n_examples, n_seeds=n_seeds)
         self.rank, self.share = given["rank"], given["general_share"]
         self.trained: list[dict[str, Any]] = []
         self._rows: dict[tuple, list[Row]] = {}
@@ -81,7 +68,7 @@ class Lab:
     @cached_property
     def task(self) -> tasks.Task:
         """The task of the parameters; InputError with the nearest name."""
-        return tasks.get(self.run.parameters["task"], self.run.parameters["data"] or None)
+        return tasks.get(self.run.parameters["task"], self.run.parameters["data"])
 
     def setting(self) -> pd.DataFrame:
         """One row of what is compared, for a reader and for recorded results: models, task, sizes."""
@@ -129,11 +116,8 @@ class Lab:
             warmup_steps=min(10, steps // 5) if steps else 10,
         )  # fmt: skip
         made = replace(made, **changes)
-        return (
-            made
-            if made.evaluate_every
-            else replace(made, evaluate_every=max(made.n_steps(n) // 3, min(5, made.n_steps(n))))
-        )
+        last = made.n_steps(n)
+        return made if made.evaluate_every else replace(made, evaluate_every=max(last // 3, min(5, last)))
 
     def arm_settings(self, seed: int = 0, **changes: Any) -> Settings:
         """How the ways to train are compared: equal examples, equal steps, no general data."""
@@ -146,7 +130,8 @@ class Lab:
         """The model trained on `rows`, from the folder of this run where the same was trained before."""
         base = base or self.base
         chosen = list(validation or self.rows("validation", self.sizes.validation_items))
-        asked = {"base": models_fingerprint(base), "rows": rows, "validation": chosen, "settings": asdict(settings)}
+        weights = loading.fingerprint(models.parse_reference(base))
+        asked = {"base": weights, "rows": rows, "validation": chosen, "settings": asdict(settings)}
         folder = self.run.folder / "adapters" / _hash(asked)
         tuned = finetune(base, rows, chosen, settings, folder)
         self.keep(name, base, len(rows), settings, tuned)
@@ -202,7 +187,7 @@ class Lab:
         return [
             {
                 "id": row["id"],
-                "wants": "call" if row["messages"][-1].get("tool_calls") else "no_call",
+                "wants": "call" if wants_call(row) else "no_call",
                 **asking.judged(row, reply),
                 "logprob": reply.logprob,
                 "completion_tokens": reply.usage.completion,
@@ -235,13 +220,6 @@ def minis() -> dict[str, int]:
 def short(reference: str) -> str:
     """A model's name without its folders."""
     return re.split(r"[/:]", reference.rstrip("/"))[-1]
-
-
-def models_fingerprint(reference: str) -> str:
-    """What says which weights a local reference names."""
-    from slmkit.models import loading, parse_reference
-
-    return loading.fingerprint(parse_reference(reference))
 
 
 def _hash(value: Any) -> str:

@@ -10,7 +10,7 @@ from slmkit import stats
 from slmkit.specialization.studies.lab import SHOTS, Arm, Lab, short
 
 TASK, NO_CALL = "task", "no call"
-FORMS = ("free", "examples in the prompt", "grammar")
+ATTENTION = ("q_proj", "k_proj", "v_proj")
 
 
 def forms(ref: str, role: str, name: str = "") -> list[Arm]:
@@ -59,16 +59,14 @@ def ranks(lab: Lab) -> pd.DataFrame:
         if len(lab.sizes.ranks) > 2:
             ways.append((ATTENTION, lab.rank, "lora"))
         for modules, rank, method in ways:
-            rows = lab.rows("train", n)
             settings = lab.settings(
                 n, rank=rank or lab.rank, alpha=2 * (rank or lab.rank), method=method, target_modules=modules,
                 general_share=0.0, steps=lab.sizes.arm_steps,
             )  # fmt: skip
-            tuned = lab.tune("rank and data", rows, settings)
-            role = "specialist"
+            tuned = lab.tune("rank and data", lab.rows("train", n), settings)
             label = "all weights" if method == "full" else f"rank {rank}"
             label += ", attention alone" if modules != "all-linear" else ""
-            found = lab.answers([Arm(label, tuned.reference, role, n=n)], lab.side_sets)
+            found = lab.answers([Arm(label, tuned.reference, "specialist", n=n)], lab.side_sets)
             tables.append(
                 found.assign(
                     rank=rank,
@@ -80,9 +78,6 @@ def ranks(lab: Lab) -> pd.DataFrame:
     base = lab.answers([Arm(short(lab.base), lab.base)], lab.side_sets)
     none = {"rank": 0, "modules": "none", "train_seconds": 0.0, "trained_parameters": 0}
     return pd.concat([base.assign(**none), *tables], ignore_index=True)
-
-
-ATTENTION = ("q_proj", "k_proj", "v_proj")
 
 
 def share(items: pd.DataFrame, by: Sequence[str] = ("name",), column: str = "correct") -> pd.DataFrame:
@@ -102,22 +97,6 @@ def share(items: pd.DataFrame, by: Sequence[str] = ("name",), column: str = "cor
         named = dict(zip(by, keys, strict=True))
         seeds = {"seeds": group["seed"].nunique(), "role": group["role"].iloc[0]}
         rows.append(named | seeds | {"n_items": group["id"].nunique(), "estimate": middle, "low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def rungs(items: pd.DataFrame, reference: pd.DataFrame, margin: float, n_resamples: int, seed: int) -> pd.DataFrame:
-    """The curve's points, and at each the paired difference from `reference` (items of one arm, the larger model).
-
-    Columns: n, seeds, estimate, low, high, difference, d_low, d_high, verdict; intervals over seeds and items.
-    """
-    rows = []
-    for n, group in items.groupby("n"):
-        found = difference(group, reference, margin, n_resamples, seed)
-        point = share(group, ("n",)).iloc[0].to_dict()
-        rows.append(
-            point | {"n": int(n), "difference": found.difference, "d_low": found.low, "d_high": found.high,
-                     "verdict": found.verdict}
-        )  # fmt: skip
     return pd.DataFrame(rows)
 
 

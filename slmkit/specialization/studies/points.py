@@ -11,8 +11,6 @@ from slmkit.specialization.studies import generality, scratch
 from slmkit.specialization.studies.lab import SHOTS, short
 from slmkit.specialization.studies.ladder import NO_CALL, TASK, arm, difference, share
 
-BATCH_TOKENS = 2_048
-
 
 def ladder(items: pd.DataFrame) -> pd.DataFrame:
     """Share right by arm and set."""
@@ -77,8 +75,7 @@ def formats(items: pd.DataFrame, ladder_items: pd.DataFrame, base: str, llm: str
     """Share of invalid outputs by format and model: untuned small and larger one, tuned, and larger with a grammar."""
     some = items[items["set"].isin([generality.IN_SCHEMA, generality.FORMAT])]
     some = some[(some["share"] < 0) | np.isclose(some["share"], default)]
-    bound = arm(ladder_items, f"{short(llm)}, grammar")
-    bound = bound.assign(set=generality.IN_SCHEMA)
+    bound = arm(ladder_items, f"{short(llm)}, grammar").assign(set=generality.IN_SCHEMA)
     return share(pd.concat([some, bound], ignore_index=True), ("set", "name"), "invalid")
 
 
@@ -117,7 +114,7 @@ def from_scratch(items: pd.DataFrame) -> pd.DataFrame:
     if mine.empty:
         return pd.DataFrame(columns=["name", "tokens", "estimate", "low", "high"])
     points = share(mine, ("name", "steps"))
-    return points.assign(tokens=points["steps"].astype(float) * BATCH_TOKENS)
+    return points.assign(tokens=points["steps"].astype(float) * scratch.BATCH_TOKENS)
 
 
 def subtitle(items: pd.DataFrame, run: Any) -> str:

@@ -17,6 +17,7 @@ SMALL, LARGE = "mini-2m", "mini-8m"
 SKILLS = ("procedural", "core_said", "no_tool")  # unseen tools first
 DATA = ("both", "no tool calls", "no instructions")  # conversations with tools, and errands without
 TOOLS = "<|tools|>"  # the token that opens a list of tools in the template of the minis
+BATCH_TOKENS = 2_048  # of a step, the default of `mini.recipe`
 COLUMNS = ["name", "set", "id", "seed", "correct", "design", "size", "data", "steps"]
 
 

@@ -9,7 +9,6 @@ from slmkit.judging import Finding, Rule, first_true
 from slmkit.specialization.studies import scratch
 from slmkit.specialization.verdicts.evidence import METHOD, Evidence, below, measures, points
 
-BATCH_TOKENS = 2_048
 GAIN = 0.05  # of A8
 COST = 0.10  # of S0-15
 UNSEEN = scratch.SKILLS[0]
@@ -37,8 +36,7 @@ def design_counts(e: Evidence) -> Finding:
         method=HOW,
         figure="figure-scratch",
         unit="points, unseen tools",
-        condition=f"up to {max(early, default=0) * BATCH_TOKENS:,} training tokens; at {last * BATCH_TOKENS:,} it is "
-        f"{points(found)}",
+        condition=f"up to {_tokens(max(early, default=0))} training tokens; at {_tokens(last)} it is {points(found)}",
         models=[scratch.SMALL],
         **measures(found),
     )
@@ -67,7 +65,7 @@ def design_against_size(e: Evidence) -> Finding:
         method=HOW,
         figure="figure-scratch",
         unit="points, design minus size",
-        condition=f"the design counts more at {_tokens(ahead)} tokens, the size at {_tokens(behind)}",
+        condition=f"the design counts more at {_tokens(*ahead)} tokens, the size at {_tokens(*behind)}",
         models=[scratch.SMALL, scratch.LARGE],
         **measures(last),
     )
@@ -120,12 +118,13 @@ def _below(found: stats.PairedDifference) -> bool:
     return found.high < 0
 
 
-def _tokens(steps: list[int]) -> str:
-    return ", ".join(f"{step * BATCH_TOKENS:,}" for step in steps) or "none"
+def _tokens(*steps: int) -> str:
+    """Steps as training tokens: `1,024,000, 2,048,000`; `none` for nothing."""
+    return ", ".join(f"{step * scratch.BATCH_TOKENS:,}" for step in steps) or "none"
 
 
 def _said(by_steps: dict[int, stats.PairedDifference]) -> str:
-    return "; ".join(f"{steps * BATCH_TOKENS:,}: {points(found)}" for steps, found in by_steps.items())
+    return "; ".join(f"{_tokens(steps)}: {points(found)}" for steps, found in by_steps.items())
 
 
 def _not_run(claim: str) -> Finding:

@@ -72,9 +72,9 @@ def points(found: Any) -> str:
 
 def apart(a: pd.DataFrame, b: pd.DataFrame, column: str = "correct") -> stats.PairedDifference:
     """Share of `a` minus share of `b` over different items (Newcombe 1998, hybrid score interval)."""
-    k, n, m, o = (int(part[column].sum()) if i % 2 == 0 else len(part) for i, part in enumerate((a, a, b, b)))
-    p, q = k / n, m / o
-    (low_p, high_p), (low_q, high_q) = stats.wilson(k, n), stats.wilson(m, o)
+    (k, n), (j, m) = ((int(part[column].sum()), len(part)) for part in (a, b))
+    p, q = k / n, j / m
+    (low_p, high_p), (low_q, high_q) = stats.wilson(k, n), stats.wilson(j, m)
     low = p - q - float(np.hypot(p - low_p, high_q - q))
     high = p - q + float(np.hypot(high_p - p, q - low_q))
     return stats.PairedDifference(n, p - q, low, high, None, None, None, None)

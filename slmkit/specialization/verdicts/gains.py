@@ -9,15 +9,7 @@ from slmkit.judging import Finding, Rule, first_true
 from slmkit.specialization.studies import generality, ways
 from slmkit.specialization.studies.lab import short
 from slmkit.specialization.studies.ladder import TASK
-from slmkit.specialization.verdicts.evidence import (
-    MARGIN,
-    METHOD,
-    SEEDS,
-    Evidence,
-    above,
-    measures,
-    points,
-)
+from slmkit.specialization.verdicts.evidence import MARGIN, METHOD, SEEDS, Evidence, above, measures, points
 
 EXAMPLES, GAIN = 200, 0.10  # of A1.11
 SIZE_EXAMPLES = 1_000  # of A9
@@ -99,11 +91,7 @@ def how_many_examples(e: Evidence) -> Finding:
     said = ", ".join(f"{n:,}: {points(found)} ({seeds} seeds)" for n, seeds, found in rows)
     top = min(high, 100_000.0)
     return Finding(
-        first_true(
-            holds=low >= MANY,
-            fails=high <= FEW,
-            conditional=low >= FEW and high <= MANY,
-        ),
+        first_true(holds=low >= MANY, fails=high <= FEW, conditional=low >= FEW and high <= MANY),
         rule=f"specialist minus {short(e.llm)} by examples: {said}; non-inferior at {SEEDS} seeds from "
         f"{f'{high:,.0f}' if sure else 'no number run'}",
         method=f"{METHOD}; numbers of examples with fewer than {SEEDS} seeds decide nothing; upper end 100,000 where "

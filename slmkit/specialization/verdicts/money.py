@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from slmkit.judging import Finding, Rule, first_true
 from slmkit.specialization.studies import price
 from slmkit.specialization.verdicts.evidence import Evidence
@@ -44,8 +46,7 @@ def short_rounds(e: Evidence) -> Finding:
     mine = price.headline(e.tables["trainings"])
     cycle = price.cycle(e.tables["trainings"], e.tables["ladder"])
     seconds = mine["seconds"].to_numpy() + cycle["evaluate_s"]
-    jobs = e.tables["projection"]
-    cost = jobs[(jobs["job"] == "one cycle") & (jobs["model"] == "8 bn")].iloc[0]
+    cost = _one_cycle(e)
     labelled = cost.usd_high + cost.labels_usd_high
     share = cost.labels_usd / (cost.labels_usd + cost.usd)
     quick = seconds.max() <= CYCLE_S and cost.usd_high <= CYCLE_USD
@@ -73,8 +74,7 @@ def short_rounds(e: Evidence) -> Finding:
 
 def lower_entry(e: Evidence) -> Finding:
     """A3.2: a social claim; the price of one adapter stands beside it."""
-    jobs = e.tables["projection"]
-    cost = jobs[(jobs["job"] == "one cycle") & (jobs["model"] == "8 bn")].iloc[0]
+    cost = _one_cycle(e)
     return Finding(
         "not_testable",
         rule=f"a social claim, which no run can measure; beside it, one adapter of {price.CYCLE_EXAMPLES} examples for "
@@ -83,6 +83,12 @@ def lower_entry(e: Evidence) -> Finding:
         method="cost model of notebook 02",
         figure="figure-price",
     )
+
+
+def _one_cycle(e: Evidence) -> pd.Series:
+    """The row of the projection for one short round on 8 bn."""
+    jobs = e.tables["projection"]
+    return jobs[(jobs["job"] == "one cycle") & (jobs["model"] == "8 bn")].iloc[0]
 
 
 RULES: dict[str, Rule] = {"A2.4": overnight, "A3.2": lower_entry, "S4-4": short_rounds}

@@ -1,4 +1,4 @@
-"""The way of the goal: every question on it with the right reply: states on which models are compared."""
+"""The way of the goal: every question on it, with the right reply. Models are trained and compared on these states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from slmkit.agent import loop
 from slmkit.agent.decision import Ask, Decider, Decision, State, decide_all
 from slmkit.agent.oracle import Oracle
 from slmkit.agent.tasks import Task
-from slmkit.agent.world import World
 from slmkit.records import Reply
 
 
@@ -29,8 +28,8 @@ class Watched:
         return decisions
 
 
-def goal_steps(tasks: Sequence[Task], world: World | None = None) -> list[tuple[Ask, Reply]]:
-    """Every question on the goal's way through the tasks, with the goal's reply."""
+def goal_steps(tasks: Sequence[Task], **options: Any) -> list[tuple[Ask, Reply]]:
+    """Every question on the goal's way through the tasks, with the goal's reply; `options` are those of `run_tasks`."""
     watched = Watched(Oracle(tasks))
-    loop.run_tasks(tasks, watched, world, progress=False)
+    loop.run_tasks(tasks, watched, progress=False, **options)
     return [(ask, decision.reply) for ask, decision in watched.seen]
