@@ -135,6 +135,15 @@ def _backend(cluster: str):
     return joblib.parallel_config(backend="dask")
 
 
+def _recorded_s(name: str) -> float:
+    """Seconds that the recorded run of a notebook took; 0 where none is recorded."""
+    try:
+        path = config.resource(f"data/results/{name}/results.json")
+    except InputError:
+        return 0.0
+    return json.loads(path.read_text(encoding="utf-8"))["provenance"]["wall_s"]
+
+
 def execute(points: Sequence[Point], jobs: int = 1, resume: bool = False, cluster: str = "") -> list[Done]:
     """Run all points, `jobs` at a time, with a progress bar; with `resume`, those that have results are kept."""
     from joblib import Parallel, delayed
@@ -148,6 +157,8 @@ def execute(points: Sequence[Point], jobs: int = 1, resume: bool = False, cluste
 
     done = {point.key: Done(point, None, 0.0, resumed=True) for point in points if kept(point)}
     todo = [point for point in points if point.key not in done]
+    if jobs > 1:  # the longest first, so that none goes on alone at the end
+        todo.sort(key=lambda point: _recorded_s(point.name), reverse=True)
     with tqdm(total=len(points), initial=len(done), desc="notebooks", unit="nb") as bar, _backend(cluster):
         if jobs == 1 and not cluster:
             finished = map(_execute, todo)

@@ -42,7 +42,7 @@ class Run:
     def __init__(self, folder: Path, **parameters):
         self.folder, self.scale, self.notes = folder, config.scale("smoke"), []
         known = {"slm": "mini-1m", "llm": "mini-2m", "adapters": False, "n_tasks": 12, "budget": 0.35, "data": "",
-                 "slm_priced_as": "llama-3.1-8b", "llm_priced_as": "llama-3.1-70b"}  # fmt: skip
+                 "wordings": "known", "slm_priced_as": "llama-3.1-8b", "llm_priced_as": "llama-3.1-70b"}  # fmt: skip
         self.parameters = known | parameters
 
     def note(self, text):
@@ -66,7 +66,7 @@ def bench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(bench):
-    names = ("signals", "tried", "runs", "shares", "order", "steps", "code", "latency", "specialists")
+    names = ("signals", "tried", "runs", "reworded", "shares", "order", "steps", "code", "latency", "specialists")
     found = {name: back(getattr(bench, name)()) for name in names}
     found["compute"] = back(bench.compute(compare.joules_per_token))
     found["attacks"] = back(exhibits.attacks(bench))
@@ -142,6 +142,14 @@ def test_where_nobody_solves_anything_nothing_about_the_world_is_decided(evidenc
     assert "solves 0% of" in judged["A1.12"].rule and judged["S0-22"].outcome == "holds"
 
 
+def test_new_wordings_are_the_tasks_of_no_training(bench, tables):
+    assert {task.split for task in bench.test} == {"test"} and "known" in bench.test[0].task_id
+    known = {turn.text for task in bench.tasks("train", 300) for turn in task.turns}
+    assert {len(tables["reworded"][tables["reworded"]["arm"] == f"{arm}, new wordings"]) for arm in
+            (mixed.SLM, mixed.LLM)} == {len(bench.test)}  # fmt: skip
+    assert not {turn.text for task in bench.tasks("test", 60, wordings="new") for turn in task.turns} & known
+
+
 def test_energy_follows_the_calls_and_the_model_that_ours_stand_for(tables):
     by = compute.summary(tables["compute"], 0.5, 0.03, **RESAMPLING).set_index("arm")
     assert (by["joules"] > 0).all() and by.loc["vote of 5", "joules"] > by.loc[compute.SINGLE, "joules"]
@@ -156,7 +164,7 @@ def test_every_figure_draws(tables, evidence, bench, tmp_path):
     tested = runs[~runs["extra"]]
     gap, solved = (
         mixed.paired(tested, mixed.LLM, mixed.SLM, None, **RESAMPLING),
-        mixed.solved(tested, [mixed.SLM, mixed.LLM]),
+        mixed.solved(pd.concat([tested, tables["reworded"]]), [mixed.SLM, mixed.LLM, f"{mixed.SLM}, new wordings"]),
     )
     frontier, kinds = mixed.frontier(tested, **RESAMPLING), forced.by_kind(tables["steps"], 0.03, **RESAMPLING)
     written = lab.writes(runs, [mixed.SLM, mixed.BARE, mixed.CHOSEN, mixed.GONE])

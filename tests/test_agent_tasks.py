@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ from slmkit.agent.loop import run_tasks
 from slmkit.agent.oracle import Oracle
 from slmkit.agent.rows import training_rows
 from slmkit.agent.tasks import KINDS, Turn
+from slmkit.agent.world import DOMAINS
 from slmkit.errors import InputError
 from slmkit.specialization import data
 
@@ -71,6 +73,29 @@ def test_texts_and_databases_of_the_splits_are_apart():
     for one, other in (("train", "test"), ("train", "calibration"), ("calibration", "test")):
         assert not seeds[one] & seeds[other]
         assert len(texts[one] & texts[other]) == 0
+
+
+def pattern_of(phrasing: str) -> str:
+    """A phrasing as a pattern: slots stand for anything, choices for one of their options."""
+    parts = re.split(r"\{([^{}]+)\}", phrasing)  # text, slot or choice, text, ...
+    for place, part in enumerate(parts):
+        words = "|".join(map(re.escape, part.split("|"))) if "|" in part else ".+"
+        parts[place] = f"(?:{words})" if place % 2 else re.escape(part)
+    return "".join(parts)
+
+
+def test_known_wordings_are_those_of_training_on_databases_of_the_split():
+    known = make_tasks("test", 70, wordings="known")
+    assert {task.world_seed for task in known} <= {1_000 * generate.SPLITS["test"] + n for n in range(150)}
+    items = [item for name in DOMAINS for item in read(f"tasks/{name}")["items"]]
+    said = [text for item in items for turn in item.get("turns", [item]) for text in turn.get("train", ())]
+    patterns = [re.compile(pattern_of(text), re.IGNORECASE) for text in said]
+    texts = [turn.text for task in known for turn in task.turns]
+    first = [re.split("|".join(map(re.escape, read("tasks/joins")["train"])), text)[0] for text in texts]
+    assert [text for text in first if not any(pattern.match(text) for pattern in patterns)] == []
+    assert all(outcome.reward == 1 for outcome in run_tasks(known, Oracle(known), progress=False))
+    with pytest.raises(InputError, match="did you mean 'known'"):
+        make_tasks("test", 1, wordings="knwon")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -109,6 +110,18 @@ def test_a_sweep_gathers_its_points_in_one_table(toy):
     lines = (toy / "sweep.csv").read_text().splitlines()
     assert lines[0].startswith("seed,claim_id") and [line[0] for line in lines[1:]] == ["1", "2"]
     assert (toy / "seed=1" / "07_toy.ipynb").is_file()
+
+
+def test_the_longest_recorded_notebook_starts_first(monkeypatch):
+    started = []
+    monkeypatch.setattr(runner, "_execute", lambda point: started.append(point.name) or runner.Done(point, None, 0.0))
+    monkeypatch.setattr("joblib.Parallel", lambda **_: lambda calls: [call(*given) for call, given, _ in calls])
+    names = ("short", "unknown", "long", "middle")
+    points = [runner.Point(Path(f"{name}.ipynb"), {}, Path(name)) for name in names]
+    seconds = {"short": 1.0, "middle": 2.0, "long": 3.0}
+    monkeypatch.setattr(runner, "_recorded_s", lambda name: seconds.get(name, 0.0))
+    assert [done.point.name for done in runner.execute(points, jobs=2)] == list(names)
+    assert started == ["long", "middle", "short", "unknown"]
 
 
 def test_the_command_exits_1_when_a_notebook_fails(toy):

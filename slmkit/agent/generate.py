@@ -18,6 +18,7 @@ from slmkit.agent.world import DOMAINS
 from slmkit.errors import InputError, unknown
 
 SPLITS = {"train": 0, "calibration": 1, "test": 2}
+WORDINGS = ("new", "known")
 SIZES = {"train": 1_000, "calibration": 300, "test": 1_000}
 # Weight of tasks by number of calls, 1 to 12.
 LENGTHS = {1: 24, 2: 20, 3: 14, 4: 10, 5: 7, 6: 6, 7: 5, 8: 4, 9: 3, 10: 3, 11: 2, 12: 2}
@@ -29,45 +30,54 @@ JOINED = 0.2  # share of neighbouring writes that are asked for in one breath
 
 
 def make_tasks(
-    split: str, n: int | None = None, seed: int = 0, domains: tuple[str, ...] = DOMAINS, length: int | None = None
+    split: str,
+    n: int | None = None,
+    seed: int = 0,
+    domains: tuple[str, ...] = DOMAINS,
+    length: int | None = None,
+    wordings: str = "new",
 ) -> list[Task]:
     """The first `n` tasks of a split (by default its whole size), the same for the same seed.
 
-    `length` fixes the number of calls of the goal (1 to 12) instead of drawing it. Raises InputError for an unknown
-    split or domain, or a length that no task has.
+    `length` fixes the number of calls of the goal (1 to 12) instead of drawing it. `wordings`: `new`, the split's own
+    phrasings, or `known`, those of training, with the values and databases of the split all the same. Raises InputError
+    for an unknown split, domain or kind of wordings, or a length that no task has.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    if wordings not in WORDINGS:
+        raise unknown("wordings", wordings, WORDINGS)
     if length is not None and length not in LENGTHS:
         raise InputError(f"length {length}: tasks have {min(LENGTHS)} to {max(LENGTHS)} calls")
     for name in domains:
         if name not in DOMAINS:
             raise unknown("domain", name, DOMAINS)
     n = SIZES[split] if n is None else n
-    return [_task(split, number, seed, domains[number % len(domains)], length) for number in range(n)]
+    said = "train" if wordings == "known" else split
+    return [_task(split, said, number, seed, domains[number % len(domains)], length) for number in range(n)]
 
 
-def _task(split: str, number: int, seed: int, domain: str, length: int | None) -> Task:
+def _task(split: str, said: str, number: int, seed: int, domain: str, length: int | None) -> Task:
     rng = Random(f"{seed} {split} {domain} {number} {length or ''}")
     wanted = length or rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
-    mark = "" if length is None else f"l{length}-"
+    mark = ("" if said == split else "known-") + ("" if length is None else f"l{length}-")
     task_id = f"{domain.split('_')[0]}-{split}-{seed}-{mark}{number}"
     for _ in range(200):
         world_seed = 1_000 * SPLITS[split] + rng.randrange(POPULATIONS) + 10_000 * seed
         with suppress(Blocked):  # no such row on this database, or a call that fails in this state
-            return _drawn(task_id, domain, split, world_seed, wanted, rng)
+            return _drawn(task_id, domain, split, said, world_seed, wanted, rng)
     raise RuntimeError(f"{task_id}: no task of {wanted} calls could be made")
 
 
-def _drawn(task_id: str, domain: str, split: str, world_seed: int, wanted: int, rng: Random) -> Task:
-    with Stage(domain, split, world_seed, rng) as stage:
+def _drawn(task_id: str, domain: str, split: str, said: str, world_seed: int, wanted: int, rng: Random) -> Task:
+    with Stage(domain, said, world_seed, rng) as stage:
         items = _chosen(read(f"tasks/{domain}")["items"], wanted, rng)
         turns, kinds = [], set()
         for item in items:
             made = stage.play(item)
             kinds.add(item["kind"])
             if turns and _joins(turns[-1], made, rng):
-                turns[-1] = _joined(turns[-1], made[0], rng.choice(read("tasks/joins")[split]))
+                turns[-1] = _joined(turns[-1], made[0], rng.choice(read("tasks/joins")[said]))
                 kinds.add("several")
             else:
                 turns += made

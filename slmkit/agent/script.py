@@ -28,7 +28,7 @@ class Blocked(Exception):
 
 
 class Stage:
-    """A database on which the items of one task are played in order."""
+    """A database on which the items of one task are played in order, in the phrasings of a split."""
 
     def __init__(self, name: str, split: str, world_seed: int, rng: Random) -> None:
         self.name, self.split, self.rng = name, split, rng

@@ -32,8 +32,8 @@ RULINGS = {"non-inferior": ROLES["specialist"], "inferior": ROLES["slm"], "incon
 
 
 def look_of(name: str) -> Look:
-    """The look of an arm; one that is not known is grey."""
-    return ARMS.get(name, Look("#8C8C8C", "o"))
+    """The look of an arm, in whatever wordings; one that is not known is grey."""
+    return ARMS.get(name.removesuffix(", new wordings"), Look("#8C8C8C", "o"))
 
 
 def frontier(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:

@@ -132,9 +132,9 @@ def row(outcome: Outcome, small: str, large: str) -> dict[str, Any]:
     }
 
 
-def tasks(split: str, n: int, seed: int = 0, length: int | None = None) -> list[Task]:
-    """The first `n` tasks of a split (0: all), domains, kinds and lengths mixed; `length` fixes the number of calls."""
-    return make_tasks(split, n or None, seed, length=length)
+def tasks(split: str, n: int, seed: int = 0, length: int | None = None, wordings: str = "new") -> list[Task]:
+    """The first `n` tasks of a split (0: all), domains, kinds and lengths mixed; the rest is as `make_tasks` has it."""
+    return make_tasks(split, n or None, seed, length=length, wordings=wordings)
 
 
 def goal_writes(tasks_: Sequence[Task], access: dict[str, str]) -> pd.DataFrame:

@@ -15,11 +15,15 @@ def _points(value: float) -> str:
 
 
 def by_gap(table: pd.DataFrame, gap: Any) -> str:
-    """Success of both models, and whether there is anything for a cascade to win."""
+    """Success of both models, whether there is anything for a cascade to win, and what new wordings leave."""
     by = table.set_index("arm")["estimate"]
     met = gap.difference >= 0.1 and gap.low > 0
     told = "the gap that the bars ask for is there" if met else "the gap that the bars ask for is not there"
-    return f"Small {by[mixed.SLM]:.0%}, large {by[mixed.LLM]:.0%} of the tasks: {told}"
+    new = [by.get(f"{arm}, new wordings", float("nan")) for arm in (mixed.SLM, mixed.LLM)]
+    return (
+        f"Small {by[mixed.SLM]:.0%}, large {by[mixed.LLM]:.0%} of the tasks: {told}; in new wordings {new[0]:.0%} and "
+        f"{new[1]:.0%}"
+    )
 
 
 def by_frontier(table: pd.DataFrame) -> str:

@@ -54,22 +54,26 @@ class Lab:
         """What each tool of the world may do."""
         return {tool.name: tool.access for name in world.DOMAINS for tool in world.domain(name).tools}
 
+    def tasks(self, split: str, n: int, length: int | None = None, wordings: str = "") -> list[Task]:
+        """Tasks of this run's seed and wordings."""
+        return shared.tasks(split, n, self.run.seed, length, wordings or self.parameters["wordings"])
+
     @functools.cached_property
     def test(self) -> list[Task]:
-        return shared.tasks("test", self.parameters["n_tasks"] or self.run.scale.n_tasks, self.run.seed)
+        return self.tasks("test", self.parameters["n_tasks"] or self.run.scale.n_tasks)
 
     @functools.cached_property
     def calibration(self) -> list[Task]:
-        return shared.tasks("calibration", self.run.scale.n_calibration, self.run.seed)
+        return self.tasks("calibration", self.run.scale.n_calibration)
 
     @functools.cached_property
     def extra(self) -> list[Task]:
         """More tasks in which a tool breaks, and more long ones, beside those of `test`: few come by chance."""
         n, known = max(2, len(self.test) // 4), {task.task_id for task in self.test}
-        more = shared.tasks("test", len(self.test) + 12 * n, self.run.seed)
+        more = self.tasks("test", len(self.test) + 12 * n)
         broken = [task for task in more if task.kind == "tool_error" and task.task_id not in known][:n]
         lengths = (8, 10, 12)[: max(1, n // 2)]
-        long = [task for length in lengths for task in shared.tasks("test", -(-n // 3), self.run.seed, length)]
+        long = [task for length in lengths for task in self.tasks("test", -(-n // 3), length)]
         return [*broken, *long]
 
     @property
@@ -98,7 +102,7 @@ class Lab:
     def preview(self) -> pd.DataFrame:
         """One task of each kind: what is asked first, how many calls the goal makes, how it ends."""
         rows = {}
-        for task in shared.tasks("test", 200, self.run.seed):
+        for task in self.tasks("test", 200):
             rows.setdefault((task.domain, task.kind), {
                 "domain": task.domain, "kind": task.kind, "asked": task.turns[0].text[:110], "calls": task.n_calls,
                 "tools": ", ".join(dict.fromkeys(call["name"] for call in task.goal))[:70], "end": task.turns[-1].end,
@@ -149,6 +153,14 @@ class Lab:
         found = pd.concat([whole, rival, *more], ignore_index=True)
         found["extra"] = found["task_id"].isin({task.task_id for task in self.extra})
         return found.merge(shared.goal_writes([*self.test, *self.extra], self.access), on="task_id", how="left")
+
+    def reworded(self) -> pd.DataFrame:
+        """Both models alone on as many test tasks whose wordings no training saw; columns of `Arms.run`."""
+        tasks = self.tasks("test", len(self.test), wordings="new")
+        pair = ((mixed.SLM, self.arms.small), (mixed.LLM, self.arms.large))
+        parts = [self.arms.run(f"{arm}, new wordings", self.arms.alone(model, arm.split()[0]), tasks)
+                 for arm, model in pair]  # fmt: skip
+        return pd.concat(parts, ignore_index=True)
 
     def shares(self) -> pd.DataFrame:
         """Steps of the chosen cascade: kind, who answered, why it escalated. After `runs`."""
