@@ -29,12 +29,20 @@ def test_there_are_enough_tasks():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("split", generate.SPLITS)
-def test_every_task_of_a_split_can_be_solved(split):
-    tasks = make_tasks(split)
+@pytest.mark.parametrize(
+    "split, wordings", [("train", "new"), ("calibration", "new"), ("test", "new"), ("test", "known")]
+)
+def test_every_task_of_a_split_can_be_solved(split, wordings):
+    tasks = make_tasks(split, wordings=wordings)
     assert len({task.task_id for task in tasks}) == generate.SIZES[split]
     assert {task.n_calls for task in tasks} == set(range(1, 13)) and {task.kind for task in tasks} == set(KINDS)
     assert all(outcome.reward == 1 for outcome in run_tasks(tasks, Oracle(tasks), progress=False))
+
+
+def test_one_breath_never_asks_for_the_same_call_twice():
+    for task in [task for split in generate.SPLITS for task in make_tasks(split, 300)]:
+        for turn in task.turns:
+            assert len({json.dumps(call, sort_keys=True) for call in turn.calls}) == len(turn.calls), task.task_id
 
 
 @pytest.mark.parametrize("split", generate.SPLITS)

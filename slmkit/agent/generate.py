@@ -125,7 +125,9 @@ def _slots(item: dict[str, Any]) -> set[str]:
 
 def _joins(last: Turn, made: list[Turn], rng: Random) -> bool:
     plain = last.end == "done" and len(made) == 1 and made[0].end == "done" and last.calls and made[0].calls
-    return bool(plain) and len(last.calls) + len(made[0].calls) <= 4 and rng.random() < JOINED
+    if not plain or len(last.calls) + len(made[0].calls) > 4 or rng.random() >= JOINED:
+        return False
+    return not any(call in last.calls for call in made[0].calls)  # the same call twice in a breath looks like a loop
 
 
 def _joined(one: Turn, other: Turn, join: str) -> Turn:
