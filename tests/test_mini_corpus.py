@@ -220,6 +220,13 @@ def test_values_have_the_type_that_their_pool_promises():
             assert "{" not in said and "}" not in said
 
 
+def test_a_choice_in_a_phrasing_is_made_and_leaves_no_gap():
+    said = {values.choose("{hello |}take {this|that|} , {slot}", Random(seed)) for seed in range(60)}
+    assert said == {f"{start}take{what}, {{slot}}" for start in ("hello ", "") for what in (" this", " that", "")}
+    state = (rng := Random(1)).getstate()
+    assert values.choose("no  choice , {slot}", rng) == "no  choice , {slot}" and rng.getstate() == state
+
+
 def test_a_broken_corpus_file_is_named(tmp_path, monkeypatch):
     (tmp_path / "language.yaml").write_text("a: [1,", encoding="utf-8")
     monkeypatch.setattr(catalog, "folder", lambda: tmp_path)

@@ -1,10 +1,12 @@
 """Task sets: splits that stay apart, rows that can be learnt from, real data read where it is at hand."""
 
 import json
+import re
 
 import pytest
 
 from slmkit.errors import InputError
+from slmkit.mini import requests
 from slmkit.specialization import data, rows, tasks
 from slmkit.specialization.sources import seal_tools, sgd, tau
 
@@ -32,6 +34,20 @@ def test_splits_ask_by_phrasings_of_their_own():
     task = tasks.get("smart_home")
     asked = {split: {row["messages"][0]["content"] for row in task.rows(split, 300)} for split in tasks.SPLITS}
     assert not asked["train"] & (asked["test"] | asked["no_call"] | asked["validation"])
+
+
+def test_phrasings_of_training_name_the_arguments_and_leave_no_gaps():
+    more = tasks._more()
+    assert set(more) <= {tool.name for name in GENERATED for tool in tasks.catalog.domain(name)}
+    for tool in (tool for name in GENERATED for tool in tasks.catalog.domain(name)):
+        slots = dict(requests.places(tool.args))
+        for phrasing in more.get(tool.name, ()):
+            bare = re.sub(r"\{[^{}]*\|[^{}]*\}", "", phrasing)
+            always = re.findall(r"\{([\w.]+)\}", re.sub(r"\[[^\]]*\]", "", bare))
+            assert sorted(always) == sorted(place for place, arg in slots.items() if arg.required), phrasing
+            assert set(re.findall(r"\{([\w.]+)\}", bare)) <= set(slots), phrasing
+    texts = [row["messages"][0]["content"] for row in tasks.get("banking").rows("train", 300)]
+    assert not [text for text in texts if re.search(r"  | [,.?]|[{}|]", text)]
 
 
 def test_rows_are_the_same_every_time_and_grow():

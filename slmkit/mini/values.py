@@ -11,6 +11,7 @@ from slmkit.mini import catalog
 
 _BRACES = re.compile(r"\{([^{}]+)\}")
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
+_GAP = re.compile(r" +( |[,.?])")  # more than one space, or one before a stop
 _RANGE = re.compile(r"(\d+)(?:\.(\d+))?\.\.(\d+)(?:\.(\d+))?$")
 JSON_TYPES = {"enum": "string", "bool": "boolean", "list": "array", "object": "object"}
 
@@ -71,8 +72,9 @@ def _brace(inside: str, rng: Random) -> str:
 
 
 def choose(phrasing: str, rng: Random) -> str:
-    """`phrasing` with one option of each `{this|that|}`; slots stay."""
-    return _CHOICE.sub(lambda options: rng.choice(options.group(1).split("|")), phrasing)
+    """`phrasing` with one option of each `{this|that|}`; slots stay, and an empty option leaves no gap."""
+    chosen = _CHOICE.sub(lambda options: rng.choice(options.group(1).split("|")), phrasing)
+    return phrasing if chosen == phrasing else _GAP.sub(r"\1", chosen).strip()
 
 
 def capital(text: str) -> str:

@@ -1,21 +1,23 @@
 """What a specialist is made for: a task gives rows to train on, to choose by and to test with, kept apart.
 
 A generated task is a held-out domain of the mini corpus. Its tools never enter pre-training, and each split asks by
-phrasings of its own: the last two of `say` choose the checkpoint, the others train, and those of `test` are for tests
-alone. A task of real data keeps apart what its source keeps apart: services, splits or trajectories. A row is
-`{"id", "messages", "tools"}` in OpenAI shapes; its last message is the answer wanted.
+phrasings of its own: the last two of `say` choose the checkpoint, the others train, with those of
+`data/specialization/phrasings.yaml`, and those of `test` are for tests alone. A task of real data keeps apart what its
+source keeps apart: services, splits or trajectories. A row is `{"id", "messages", "tools"}` in OpenAI shapes; its last
+message is the answer wanted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from slmkit import config
+from slmkit import config, files
 from slmkit.errors import InputError, unknown
 from slmkit.mini import catalog, corpus, offers, requests
 from slmkit.mini.catalog import Arg, Tool
@@ -108,9 +110,16 @@ def domain_rows(
     return made
 
 
+@cache
+def _more() -> dict[str, list[str]]:
+    """By tool, phrasings that train specialists beside those of the corpus."""
+    return files.read_yaml(config.resource("data/specialization/phrasings.yaml"))
+
+
 def phrased(tool: Tool, split: str) -> Tool:
     """The tool with the phrasings of one split."""
-    said = {"train": tool.phrasings[:-CHOOSING], "validation": tool.phrasings[-CHOOSING:]}
+    train = (*tool.phrasings[:-CHOOSING], *_more().get(tool.name, ()))
+    said = {"train": train, "validation": tool.phrasings[-CHOOSING:]}
     return replace(tool, phrasings=said.get(split, tool.test or tool.phrasings))
 
 
