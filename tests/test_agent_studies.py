@@ -164,7 +164,9 @@ def test_every_figure_draws(tables, evidence, bench, tmp_path):
     tested = runs[~runs["extra"]]
     gap, solved = (
         mixed.paired(tested, mixed.LLM, mixed.SLM, None, **RESAMPLING),
-        mixed.solved(pd.concat([tested, tables["reworded"]]), [mixed.SLM, mixed.LLM, f"{mixed.SLM}, new wordings"]),
+        mixed.solved(
+            pd.concat([tested, tables["reworded"]]), [mixed.SLM, mixed.LLM, *tables["reworded"]["arm"].unique()]
+        ),
     )
     frontier, kinds = mixed.frontier(tested, **RESAMPLING), forced.by_kind(tables["steps"], 0.03, **RESAMPLING)
     written = lab.writes(runs, [mixed.SLM, mixed.BARE, mixed.CHOSEN, mixed.GONE])

@@ -19,11 +19,12 @@ def by_gap(table: pd.DataFrame, gap: Any) -> str:
     by = table.set_index("arm")["estimate"]
     met = gap.difference >= 0.1 and gap.low > 0
     told = "the gap that the bars ask for is there" if met else "the gap that the bars ask for is not there"
-    new = [by.get(f"{arm}, new wordings", float("nan")) for arm in (mixed.SLM, mixed.LLM)]
-    return (
-        f"Small {by[mixed.SLM]:.0%}, large {by[mixed.LLM]:.0%} of the tasks: {told}; in new wordings {new[0]:.0%} and "
-        f"{new[1]:.0%}"
-    )
+    said = f"Small {by[mixed.SLM]:.0%}, large {by[mixed.LLM]:.0%} of the tasks: {told}"
+    for how in ("new", "known"):  # the wordings that the run is not about
+        if f"{mixed.SLM}, {how} wordings" in by:
+            small, large = (by[f"{arm}, {how} wordings"] for arm in (mixed.SLM, mixed.LLM))
+            said += f"; in {how} wordings {small:.0%} and {large:.0%}"
+    return said
 
 
 def by_frontier(table: pd.DataFrame) -> str:

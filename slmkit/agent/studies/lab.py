@@ -155,10 +155,11 @@ class Lab:
         return found.merge(shared.goal_writes([*self.test, *self.extra], self.access), on="task_id", how="left")
 
     def reworded(self) -> pd.DataFrame:
-        """Both models alone on as many test tasks whose wordings no training saw; columns of `Arms.run`."""
-        tasks = self.tasks("test", len(self.test), wordings="new")
+        """Both models alone on as many test tasks in the other wordings (`make_tasks`); columns of `Arms.run`."""
+        other = "new" if self.parameters["wordings"] == "known" else "known"
+        tasks = self.tasks("test", len(self.test), wordings=other)
         pair = ((mixed.SLM, self.arms.small), (mixed.LLM, self.arms.large))
-        parts = [self.arms.run(f"{arm}, new wordings", self.arms.alone(model, arm.split()[0]), tasks)
+        parts = [self.arms.run(f"{arm}, {other} wordings", self.arms.alone(model, arm.split()[0]), tasks)
                  for arm, model in pair]  # fmt: skip
         return pd.concat(parts, ignore_index=True)
 
