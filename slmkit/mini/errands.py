@@ -77,6 +77,7 @@ def _fill(tools: Sequence[Tool], turns: int, rng: Random) -> tuple[dict, list[Tu
     for _ in range(turns):
         tool = rng.choice([tool for tool in tools if tool.args and tool.phrasings])
         pattern = _PART.sub(lambda part: part.group(1) if rng.random() < 0.5 else "", rng.choice(tool.phrasings))
+        pattern = values.choose(pattern, rng)
         places = [(place, arg) for place, arg in requests.places(tool.args) if f"{{{place}}}" in pattern]
         words = {place: values.value(arg, rng)[1] for place, arg in places}
         filled = pattern

@@ -56,7 +56,7 @@ def swapped(tool: Tool, rng: Random) -> Tool:
         return "{" + names[name] + dot + field + "}"
 
     phrasings = tuple(
-        "".join(slot(part) if part.startswith("{") else swap(part) for part in _SLOTS.split(phrasing))
+        "".join(slot(part) if place % 2 else swap(part) for place, part in enumerate(_SLOTS.split(phrasing)))
         for phrasing in tool.phrasings
     )
     name = swap(tool.name.replace("_", " ")).replace(" ", "_")
