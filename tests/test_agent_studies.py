@@ -42,7 +42,7 @@ class Run:
     def __init__(self, folder: Path, **parameters):
         self.folder, self.scale, self.notes = folder, config.scale("smoke"), []
         known = {"slm": "mini-1m", "llm": "mini-2m", "adapters": False, "n_tasks": 12, "budget": 0.35, "data": "",
-                 "wordings": "new", "slm_priced_as": "llama-3.1-8b", "llm_priced_as": "llama-3.1-70b"}  # fmt: skip
+                 "slm_priced_as": "llama-3.1-8b", "llm_priced_as": "llama-3.1-70b"}  # fmt: skip
         self.parameters = known | parameters
 
     def note(self, text):

@@ -6,10 +6,10 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from slmkit.models.parsing import MARKS, Parsed, parse
+from slmkit.models.parsing import MARKS, THOUGHTS, Parsed, parse
 
 F = '{"name": "f", "arguments": {"a": 1}}'
 G = '{"name": "g", "parameters": {}}'
@@ -299,6 +299,8 @@ JSON = st.recursive(
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), min_size=1, max_size=3))
 def test_what_a_template_writes_is_read_back(arguments: list[dict]) -> None:
     bodies = [json.dumps({"name": "f", "arguments": given_}, ensure_ascii=False) for given_ in arguments]
+    # The prompt may hold the opening mark of a thought, so a closing one counts wherever it stands, in a string too.
+    assume(not any(mark in body for body in bodies for mark in THOUGHTS.values()))
     for start, end in [("<|call|>", ""), ("<tool_call>\n", "\n</tool_call>\n")]:
         parsed = parse("".join(start + body + end for body in bodies))
         assert [call.parsed() for call in parsed.tool_calls] == arguments

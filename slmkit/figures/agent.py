@@ -5,7 +5,6 @@ The finding is the title, given by the caller. Intervals are 95 %.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ RULINGS = {"non-inferior": ROLES["specialist"], "inferior": ROLES["slm"], "incon
 
 def look_of(name: str) -> Look:
     """The look of an arm, in whatever wordings; one that is not known is grey."""
-    return ARMS.get(re.sub(", (new|known) wordings$", "", name), Look("#8C8C8C", "o"))
+    return ARMS.get(name.removesuffix(", known wordings"), Look("#8C8C8C", "o"))
 
 
 def frontier(table: pd.DataFrame, title: str, subtitle: str = "") -> Figure:

@@ -54,9 +54,9 @@ class Lab:
         """What each tool of the world may do."""
         return {tool.name: tool.access for name in world.DOMAINS for tool in world.domain(name).tools}
 
-    def tasks(self, split: str, n: int, length: int | None = None, wordings: str = "") -> list[Task]:
-        """Tasks of this run's seed and wordings."""
-        return shared.tasks(split, n, self.run.seed, length, wordings or self.parameters["wordings"])
+    def tasks(self, split: str, n: int, length: int | None = None, wordings: str = "new") -> list[Task]:
+        """Tasks of this run's seed."""
+        return shared.tasks(split, n, self.run.seed, length, wordings)
 
     @functools.cached_property
     def test(self) -> list[Task]:
@@ -155,11 +155,10 @@ class Lab:
         return found.merge(shared.goal_writes([*self.test, *self.extra], self.access), on="task_id", how="left")
 
     def reworded(self) -> pd.DataFrame:
-        """Both models alone on as many test tasks in the other wordings (`make_tasks`); columns of `Arms.run`."""
-        other = "new" if self.parameters["wordings"] == "known" else "known"
-        tasks = self.tasks("test", len(self.test), wordings=other)
+        """Both models alone on as many test tasks in the wordings of training; columns of `Arms.run`."""
+        tasks = self.tasks("test", len(self.test), wordings="known")
         pair = ((mixed.SLM, self.arms.small), (mixed.LLM, self.arms.large))
-        parts = [self.arms.run(f"{arm}, {other} wordings", self.arms.alone(model, arm.split()[0]), tasks)
+        parts = [self.arms.run(f"{arm}, known wordings", self.arms.alone(model, arm.split()[0]), tasks)
                  for arm, model in pair]  # fmt: skip
         return pd.concat(parts, ignore_index=True)
 
