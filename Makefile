@@ -51,7 +51,7 @@ help: ## this list
 
 env: $(STAMP) ## make .venv, or bring it up to date
 
-notebooks: env ## run all notebooks at laptop scale and print where their page is (20 minutes)
+notebooks: env ## run all notebooks at laptop scale and print where their page is (25 minutes)
 	$(BIN)/slmkit run $(ARGS) --scale $(SCALE) --jobs $(JOBS)
 
 test: env lint ## every check at reduced size, notebooks at smoke scale (12 minutes)

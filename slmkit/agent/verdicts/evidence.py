@@ -22,9 +22,9 @@ class Evidence:
     """The tables of notebook 04 by name, as it reads them back from CSV.
 
     `runs` (`mixed.runs` and `mixed.pre_call`, with the goal's writes), `code` (both agencies), `steps` (`forced.steps`
-    of both models), `order` (`recovery.in_order`), `compute` (`compute.runs`), `specialists` (`specialists.runs`, empty
-    without adapters), `attacks` (`exhibits.attacks`), `routers` (pairs of recorded outcomes). `slm` and `llm` are
-    labels; `sparse` is the price of a sparse large model over that of the dense one.
+    of both models), `order` (`recovery.in_order`), `compute` (`compute.with_energy`), `specialists`
+    (`specialists.runs`, empty without adapters), `attacks` (`exhibits.attacks`), `routers` (pairs of recorded
+    outcomes). `slm` and `llm` are labels; `sparse` is the price of a sparse large model over that of the dense one.
     """
 
     claims: Iterable[Claim]
